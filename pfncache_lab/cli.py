@@ -1,0 +1,114 @@
+"""cli.py: the command `pfncache-lab`.
+
+pfncache-lab doctor              versions, and a self test of a few seconds
+pfncache-lab refresh NOTEBOOK…   run notebooks and store their outputs as the tests expect them
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = ("greenlet", "graphviz", "graphviz-pure", "ipykernel", "ipywidgets", "jupyterlab")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="pfncache-lab", description="The workbook's own tools.")
+    commands = parser.add_subparsers(required=True)
+    checkup = commands.add_parser("doctor", help="print versions and test that all of it works")
+    checkup.set_defaults(run=lambda _: doctor())
+    store = commands.add_parser("refresh", help="run notebooks and store their outputs")
+    store.add_argument("notebooks", nargs="+", type=Path)
+    store.set_defaults(run=lambda options: refresh(options.notebooks))
+    options = parser.parse_args(arguments)
+    return int(options.run(options))
+
+
+def doctor() -> int:
+    """Print versions and run the self tests; returns 0 when all of them pass."""
+    from . import __version__
+
+    print(f"pfncache_lab {__version__}, Python {platform.python_version()}")
+    for package in PACKAGES:
+        print(f"  {package:14} {_version(package)}")
+    tests = (_test_search, _test_picture, _test_graph, _test_checks)
+    return 0 if all([_passes(test) for test in tests]) else 1
+
+
+def refresh(notebooks: Sequence[Path]) -> int:
+    """Run each notebook where it lies, and write it back with what it printed."""
+    from .notebooks import run_and_store
+
+    for path in notebooks:
+        run_and_store(path)
+        print(f"{path}: outputs stored")
+    return 0
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "is missing: run `python3 lab.py` again"
+
+
+def _passes(test: Callable[[], str]) -> bool:
+    try:
+        print(f"✓ {test()}")
+    except Exception as error:
+        print(f"✗ {test.__doc__}: {type(error).__name__}: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def _test_search() -> str:
+    """The search finds the lost update"""
+    from .course.lessons.lesson_00 import COUNTER
+    from .explore import explore
+
+    result = explore(COUNTER)
+    if (len(result.runs), len(result.failures)) != (6, 4):
+        raise AssertionError(f"expected 4 of 6 schedules to go wrong, and found: {result}")
+    return f"the search finds the lost update: {result}"
+
+
+def _test_picture() -> str:
+    """A picture is drawn"""
+    from .course.lessons.lesson_00 import COUNTER
+    from .explore import replay
+    from .viz import show
+
+    if "<svg" not in show(replay(COUNTER, "abba")).html():
+        raise AssertionError("there is no picture in the figure")
+    return "pictures are drawn"
+
+
+def _test_graph() -> str:
+    """Graphs are laid out"""
+    from graphviz import Digraph
+
+    from .viz.dot import INSTALL_HINT, draw_dot, find_layout
+
+    if draw_dot(Digraph(body=["a -> b"]), "a graph") is None:
+        raise AssertionError(INSTALL_HINT)
+    layout = find_layout()
+    return f"graphs are laid out by {layout.name if layout else None}"
+
+
+def _test_checks() -> str:
+    """A check passes what is right and turns down what is wrong"""
+    from .course.lab import judge
+    from .course.lessons.lesson_00 import LESSON
+
+    for exercise in LESSON.exercises:
+        wrong = next(iter(exercise.mutants.values()))
+        answers = (exercise.reference(), wrong.answer)
+        kinds = [judge(exercise, {exercise.answer: answer}).kind for answer in answers]
+        if kinds != ["passed", "incorrect"]:
+            raise AssertionError(f"the check of {exercise.id} says {kinds}")
+    return f"the checks of {len(LESSON.exercises)} exercises can tell right from wrong"

@@ -1,0 +1,1 @@
+"""lessons: one module a lesson, each with its `LESSON` as data."""

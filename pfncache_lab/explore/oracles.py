@@ -1,0 +1,98 @@
+"""oracles.py: ways to choose who runs next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..sim import Task
+from .schedule import BadSchedule, letters
+
+
+class Replay:
+    """Follows a schedule as far as the program can; a person at the buttons is this oracle too.
+
+    Raises BadSchedule where the text names a task that the program does not have.
+    """
+
+    def __init__(self, schedule: str, names: Sequence[str]) -> None:
+        self._steps = letters(schedule)
+        self._next = 0
+        if strangers := sorted(set(self._steps) - set(names)):
+            tasks = " and ".join(names)
+            raise BadSchedule(f"There is no task {strangers[0]!r} here; the tasks are {tasks}.")
+
+    def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
+        """Choose the task that the schedule names, or stop where it cannot run."""
+        wanted = self.unused[:1]
+        chosen = next((task for task in runnable if task.name == wanted), None)
+        if chosen is not None:
+            self._next += 1
+        return chosen
+
+    @property
+    def unused(self) -> str:
+        """The steps not taken: the schedule ended, or the task it asks for could not run."""
+        return self._steps[self._next :]
+
+
+class DepthFirst:
+    """Takes the first choice everywhere; `backtrack` moves on to the next schedule in order.
+
+    The first choice is to let the current task go on, so the first schedule has no preemption:
+    no switch away from a task that could have continued. With a `bound`, no schedule has more
+    preemptions than that. Few are enough for most bugs (Musuvathi and Qadeer, "Iterative Context
+    Bounding", PLDI 2007), and a schedule with few switches is one that a person can read.
+    """
+
+    def __init__(self, bound: int | None = None) -> None:
+        self._bound = bound
+        self._path: list[_Choice] = []
+        self._depth = 0
+        self.cut = False
+        """Whether the bound has hidden any schedule."""
+
+    def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
+        """Repeat the choices of the path so far, then take the first option."""
+        if self._depth == len(self._path):
+            self._path.append(self._options(runnable, current))
+        choice = self._path[self._depth]
+        self._depth += 1
+        name = choice.options[choice.taken]
+        return next(task for task in runnable if task.name == name)
+
+    def _options(self, runnable: Sequence[Task], current: Task | None) -> _Choice:
+        used = self._path[-1].preemptions if self._path else 0
+        if current is None or current not in runnable:
+            return _Choice([task.name for task in runnable], used, 0)
+        others = [task.name for task in runnable if task is not current]
+        if self._bound is not None and used >= self._bound:
+            self.cut = self.cut or bool(others)
+            others = []
+        return _Choice([current.name, *others], used, 1)
+
+    def backtrack(self) -> bool:
+        """Change the last choice that has an option left. False when there is none."""
+        self._depth = 0
+        while self._path:
+            choice = self._path[-1]
+            if choice.taken + 1 < len(choice.options):
+                choice.taken += 1
+                return True
+            self._path.pop()
+        return False
+
+
+class _Choice:
+    """One decision: the options in order, and how many preemptions lead up to and through it."""
+
+    __slots__ = ("options", "taken", "_used", "_price")
+
+    def __init__(self, options: list[str], used: int, price: int) -> None:
+        self.options = options
+        self.taken = 0
+        self._used = used
+        self._price = price  # of every option but the first, which lets the current task go on
+
+    @property
+    def preemptions(self) -> int:
+        return self._used + (self._price if self.taken else 0)

@@ -1,0 +1,49 @@
+"""schedule.py: a schedule as text, to read, to type and to paste.
+
+'abba'         one letter a step
+'v1:a.b2.a'    the same as a token: a version, then runs of steps, each with its length
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import groupby
+
+VERSION = 1
+MAX_STEPS = 10_000
+
+
+class BadSchedule(ValueError):
+    """The text is no schedule of this program; the message says where and why."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Let a notebook show the sentence alone: the reader's mistake is in the text."""
+        return [str(self)]
+
+
+def token(schedule: str) -> str:
+    """Write a schedule of one letter a step as a token."""
+    runs = ((name, len(list(group))) for name, group in groupby(schedule))
+    return f"v{VERSION}:" + ".".join(name + (str(n) if n > 1 else "") for name, n in runs)
+
+
+def letters(text: str) -> str:
+    """Read either form; returns one letter a step. Raises BadSchedule."""
+    version, steps = _split(text.strip())
+    if version is not None and version != VERSION:
+        raise BadSchedule(f"This is a schedule of version {version}; I read version {VERSION}.")
+    parts = re.findall(r"([a-z])(\d*)|(.)", steps.replace(".", ""), re.DOTALL)
+    for _, _, stray in parts:
+        if stray:
+            raise BadSchedule(
+                f"{stray!r} has no place in a schedule: write a lower-case letter for each step."
+            )
+    counts = [int(count or 1) for _, count, _ in parts]
+    if sum(counts) > MAX_STEPS:
+        raise BadSchedule(f"A schedule of more than {MAX_STEPS} steps is longer than any here.")
+    return "".join(name * n for (name, _, _), n in zip(parts, counts, strict=True))
+
+
+def _split(text: str) -> tuple[int | None, str]:
+    match = re.fullmatch(r"v(\d+):(.*)", text, re.DOTALL)
+    return (int(match[1]), match[2]) if match else (None, text)

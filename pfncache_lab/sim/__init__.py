@@ -1,0 +1,35 @@
+"""sim: a deterministic machine on which several tasks share memory. It knows nothing of KVM.
+
+    machine   tasks as greenlets, the oracle that chooses among them, one run
+    op        one visible operation: what a new primitive must declare
+    memory    structs, marked fields, cpu_relax()
+    trace     what a run leaves behind, and its two-CPU table
+    errors    KernelBug and its family; ModelError
+
+Memory is sequentially consistent: every load sees the latest store.
+"""
+
+from .errors import ConditionBroken, Crash, Deadlock, KernelBug, ModelError, StepLimit
+from .machine import Machine, Oracle, Task
+from .memory import Struct, cpu_relax, marked
+from .trace import Event, Line, State, TaskView, Trace
+
+__all__ = [
+    "ConditionBroken",
+    "Crash",
+    "Deadlock",
+    "Event",
+    "KernelBug",
+    "Line",
+    "Machine",
+    "ModelError",
+    "Oracle",
+    "State",
+    "StepLimit",
+    "Struct",
+    "Task",
+    "TaskView",
+    "Trace",
+    "cpu_relax",
+    "marked",
+]

@@ -1,0 +1,263 @@
+"""machine.py: one run of a small concurrent program, one task at a time.
+
+Tasks are greenlets, so the code they run is ordinary code: no `yield`, no `await`. Whatever other
+tasks can observe goes through `Machine.step`, in this order and without a gap:
+
+    announce the operation  →  the oracle chooses who runs  →  effect  →  event
+
+The choice comes *before* the effect. Were it the other way round, the trace would tell of things
+that had not happened yet when another task looked.
+
+Everything that is not determined by the program is one call: `oracle.choose(runnable, current)`.
+"""
+
+from __future__ import annotations
+
+import linecache
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, Protocol
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from .errors import Crash, Deadlock, KernelBug, ModelError, StepLimit
+from .op import Op
+from .trace import Event, Line, State, TaskView, Trace
+
+STEP_LIMIT = 2000
+"""Steps in one run. The course's programs need fewer than a hundred."""
+
+
+class Task:
+    """A simulated thread of execution, and the operation it has announced."""
+
+    __slots__ = ("name", "body", "greenlet", "pending", "frame", "seen", "stored")
+
+    def __init__(self, name: str, body: Callable[[], object]) -> None:
+        self.name = name
+        self.body = body
+        self.greenlet: greenlet | None = None
+        self.pending: Op | None = None
+        self.frame: FrameType | None = None
+        self.seen: dict[Any, int] = {}
+        self.stored = False
+
+    @property
+    def runnable(self) -> bool:
+        """Whether its next operation can happen now."""
+        return self.pending is not None and self.pending.enabled()
+
+    def __repr__(self) -> str:
+        if self.pending is None:
+            return f"<Task {self.name}, finished>"
+        return f"<Task {self.name}, about to {self.pending.future()}>"
+
+
+class Oracle(Protocol):
+    """Decides who runs next. Depth-first search, replay and a person are all oracles."""
+
+    def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
+        """Return one of `runnable`, or None to stop the run here.
+
+        `runnable` is never empty and keeps the order in which the tasks were spawned. `current` is
+        the task that took the last step; it need not be runnable.
+        """
+
+
+class Machine:
+    """Runs tasks under an oracle until all have finished, one goes wrong, or nobody can run."""
+
+    def __init__(self, oracle: Oracle, snapshot: Callable[[], State] | None = None) -> None:
+        """Make a machine; with a `snapshot` of the shared state, it keeps a trace as well."""
+        self.oracle = oracle
+        self.tasks: list[Task] = []
+        self.current: Task | None = None
+        self.schedule: list[Task] = []
+        self.bug: KernelBug | None = None
+        self.trace: Trace | None = None
+        self._snapshot = snapshot
+        self._events: list[Event] = []
+        self._hub: greenlet | None = None
+        self._fault: BaseException | None = None
+        self._starting = self._stopping = False
+
+    def spawn(self, name: str, body: Callable[[], object]) -> None:
+        """Add a task. It runs nothing before `run`."""
+        self.tasks.append(Task(name, body))
+
+    def run(self) -> None:
+        """Run to the end, or to where the oracle stops; see `bug`, `schedule` and `trace`."""
+        global running
+        if running is not None:
+            raise ModelError("A task cannot run a machine of its own.")
+        start = self._snapshot() if self._snapshot else {}
+        running, self._hub = self, getcurrent()
+        try:
+            self._start()
+            self._drive()
+            if self._snapshot:
+                self.trace = self._make_trace(start)
+        finally:
+            self._unwind()
+            running = None
+        if self._fault is not None:
+            raise self._fault
+
+    def step(self, op: Op) -> Any:
+        """Announce `op`, wait until this task is chosen, then do it; returns what it returns.
+
+        Every primitive of the simulated machine is one call of this.
+        """
+        task = self.current
+        if task is None or self._stopping:
+            raise GreenletExit  # unwinding: whatever the program still tries must not happen
+        task.pending = op
+        if self._snapshot:
+            task.frame = _caller()
+        self._yield(task)
+        result = op.effect()
+        if self._snapshot:
+            line = _line(task.frame)
+            at = len(self._events) + 1
+            event = Event(at, task.name, op.kind, op.past(result), line, self._snapshot())
+            self._events.append(event)
+        return result
+
+    # -- one run ---------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        """Run each task up to its first operation: nobody can observe what comes before."""
+        self._starting = True
+        for task in self.tasks:
+            task.greenlet = greenlet(self._body)
+            self._resume(task, task)
+        self._starting = False
+        self.current = None
+
+    def _drive(self) -> None:
+        """Resume whom the oracle chooses. Control is back here when a task ends or all stop."""
+        while self.bug is None and self._fault is None:
+            task = self._choose()
+            if task is None:
+                return
+            self._resume(task)
+
+    def _yield(self, task: Task) -> None:
+        """Give the CPU to the next task: straight to its greenlet, for a switch is the cost."""
+        assert self._hub is not None
+        if self._starting:
+            self._hub.switch()
+            return
+        chosen = self._choose()
+        if chosen is task:
+            return
+        if chosen is None:
+            self._stopping = True
+            self._hub.switch()
+        else:
+            self._resume(chosen)
+
+    def _resume(self, task: Task, *args: object) -> None:
+        assert task.greenlet is not None
+        self.current = task
+        task.greenlet.switch(*args)
+
+    def _choose(self) -> Task | None:
+        """Ask the oracle. Its errors must not surface in a task, whose code might catch them."""
+        if self._stopping:
+            return None
+        try:
+            chosen = self._ask()
+        except KernelBug as bug:
+            chosen, self.bug = None, bug
+        except Exception as fault:
+            chosen, self._fault = None, fault
+        if chosen is not None:
+            self.schedule.append(chosen)
+        return chosen
+
+    def _ask(self) -> Task | None:
+        runnable = [task for task in self.tasks if task.runnable]
+        if not runnable:
+            if stuck := [task for task in self.tasks if task.pending]:
+                raise Deadlock(_stuck_sentence(stuck))
+            return None
+        if len(self.schedule) >= STEP_LIMIT:
+            raise StepLimit(self._limit_sentence())
+        return self.oracle.choose(runnable, self.current)
+
+    def _body(self, task: Task) -> None:
+        """Run inside the task's greenlet: the program, and what becomes of its exceptions."""
+        try:
+            task.body()
+        except GreenletExit:
+            return
+        except KernelBug as bug:
+            self._went_wrong(bug)
+        except (Exception, SystemExit) as error:
+            crash = Crash(f"{task.name} raised {type(error).__name__}: {error}.")
+            crash.__cause__ = error
+            self._went_wrong(crash)
+        if not self._stopping:
+            task.pending = None
+
+    def _went_wrong(self, bug: KernelBug) -> None:
+        """Keep the first bug: what a task raises while it is unwound is no news."""
+        if self.bug is None and not self._stopping:
+            self.bug = bug
+
+    def _unwind(self) -> None:
+        """End the tasks that have not finished, so that no frame of theirs outlives the run."""
+        self._stopping = True
+        for task in self.tasks:
+            if task.greenlet is not None and not task.greenlet.dead:
+                task.greenlet.throw(GreenletExit)
+
+    # -- what is told about it -----------------------------------------------------------------
+
+    def _make_trace(self, start: State) -> Trace:
+        names = tuple(task.name for task in self.tasks)
+        return Trace(names, start, tuple(self._events), tuple(map(_view, self.tasks)))
+
+    def _limit_sentence(self) -> str:
+        assert self.current is not None and self.current.pending is not None
+        name, doing = self.current.name, self.current.pending.future()
+        return (
+            f"After {STEP_LIMIT} steps {name} still runs; its next step is to {doing}. "
+            "A loop that waits for another task needs cpu_relax() in its body."
+        )
+
+
+running: Machine | None = None
+"""The machine whose task is executing, or None outside a run. One process runs one machine."""
+
+
+def _view(task: Task) -> TaskView:
+    if task.pending is None:
+        return TaskView(task.name, None, None, None)
+    blocked = None if task.pending.enabled() else task.pending.reason()
+    return TaskView(task.name, task.pending.future(), _line(task.frame), blocked)
+
+
+def _stuck_sentence(stuck: Sequence[Task]) -> str:
+    reasons = "; ".join(f"{task.name}: {task.pending.reason()}" for task in stuck if task.pending)
+    return f"Nobody can run any more. {reasons}."
+
+
+def _caller() -> FrameType | None:
+    """Find the innermost frame that is not the simulator's: the program's own line."""
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame = frame.f_back
+    return frame
+
+
+_PACKAGE = __name__.rpartition(".")[0] + "."
+
+
+def _line(frame: FrameType | None) -> Line:
+    if frame is None:
+        return Line("", 0, "")
+    file, number = frame.f_code.co_filename, frame.f_lineno
+    return Line(file, number, linecache.getline(file, number).strip())

@@ -1,0 +1,95 @@
+"""trace.py: what one run leaves behind, and its text form, the two-CPU table.
+
+A trace is plain data: no task, no greenlet and no shared object is reachable from it, so it can be
+kept, drawn at any step and compared long after the run is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+State = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of somebody's source code."""
+
+    file: str
+    number: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One step: which task did what, on which line, and what the shared state was afterwards."""
+
+    step: int
+    """Counted from 1."""
+    task: str
+    kind: str
+    """'load', 'store' or 'spin'."""
+    text: str
+    """What it did, with what came of it: 'load counter → 0'."""
+    line: Line
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """Where a task stands when the run stops."""
+
+    name: str
+    next: str | None
+    """What it will do when it is chosen, or None once it has finished."""
+    line: Line | None
+    blocked: str | None
+    """Why it cannot be chosen, as a sentence, or None if it can."""
+
+    @property
+    def runnable(self) -> bool:
+        """Whether it can be chosen."""
+        return self.next is not None and self.blocked is None
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Trace:
+    """One run, from the state before its first step to the place where each task stands."""
+
+    tasks: tuple[str, ...]
+    start: State
+    events: tuple[Event, ...]
+    frontier: tuple[TaskView, ...]
+
+    @property
+    def end(self) -> State:
+        """The shared state after the last step."""
+        return self.events[-1].state if self.events else self.start
+
+    @property
+    def switches(self) -> list[int]:
+        """The steps at which another task runs than in the step before."""
+        pairs = zip(self.events, self.events[1:], strict=False)
+        return [after.step for before, after in pairs if before.task != after.task]
+
+    def changed(self, event: Event) -> set[str]:
+        """Name the fields whose value this event changed."""
+        before = self.start if event.step == 1 else self.events[event.step - 2].state
+        return {name for name, value in event.state.items() if before[name] != value}
+
+    def __repr__(self) -> str:
+        return f"<Trace of {len(self.events)} steps by {', '.join(self.tasks)}>"
+
+    def table(self) -> str:
+        """Render the two-CPU table: a column a task, a row a step, and what each step did."""
+        width = max([len(e.line.text) for e in self.events] + [len(t) for t in self.tasks])
+        lanes = {name: " " * (width + 2) * i for i, name in enumerate(self.tasks)}
+        margin = (width + 2) * len(self.tasks)
+        head = "".join(name.ljust(width + 2) for name in self.tasks)
+        rows = [f"step  {head}effect".rstrip()]
+        for event in self.events:
+            lane = (lanes[event.task] + event.line.text).ljust(margin)
+            rows.append(f"{event.step:4}  {lane}{event.text}")
+        return "\n".join(rows)

@@ -1,0 +1,76 @@
+"""figure.py: how a picture reaches the page, whatever page it is.
+
+A figure has two forms. Where scripts run (JupyterLab after you have run the cell, VS Code, an
+exported HTML book) the reader sees the picture, and steps through it when it has several frames.
+Everywhere else (a terminal, GitHub, a notebook that is not trusted yet) the reader sees its text
+twin. The text is what the HTML holds, and the script puts the picture in its place: were it the
+other way round, a page that drops scripts and pictures would be left with their bare labels.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Sequence
+from importlib import resources
+from typing import Any
+
+
+class Figure:
+    """One picture, or a film of several that the reader steps through without a kernel."""
+
+    def __init__(
+        self,
+        frames: Sequence[str],
+        text: str,
+        *,
+        label: str,
+        captions: Sequence[str] = (),
+        stops: Sequence[int] = (),
+    ) -> None:
+        """Make a figure.
+
+        `frames` are SVG or HTML; `text` is the twin; `label` names the figure for a screen reader;
+        `captions` has a sentence for each frame; `stops` are the frames that "next switch" visits.
+        """
+        self.text = text
+        self._film = {
+            "label": label,
+            "frames": list(frames),
+            "captions": list(captions),
+            "stops": list(stops),
+        }
+
+    def __repr__(self) -> str:
+        return self.text
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        return {"text/plain": self.text, "text/html": self.html()}
+
+    def html(self) -> str:
+        """Render the figure as a fragment of HTML."""
+        film = json.dumps(self._film, ensure_ascii=False).replace("</", r"<\/")
+        return (
+            f'<div class="pfn-figure"><pre>{html.escape(self.text)}</pre>'
+            f'<script type="application/json">{film}</script>'
+            f"<script>{_PLAYER}</script></div>"
+        )
+
+
+class Note(Figure):
+    """A few lines to read: no picture, the same words everywhere."""
+
+    def __init__(self, text: str, *, code: bool = False) -> None:
+        """Make a note of `text`; with `code` it is shown as it stands, in monospaced letters."""
+        super().__init__([], text, label="Note")
+        self._code = code
+
+    def html(self) -> str:
+        """Render the note as a fragment of HTML."""
+        text = html.escape(self.text)
+        if self._code:
+            return f'<pre class="pfn-note">{text}</pre>'
+        return f'<div class="pfn-note">{text.replace(chr(10), "<br>")}</div>'
+
+
+_PLAYER = resources.files(__package__).joinpath("player.js").read_text(encoding="utf-8")

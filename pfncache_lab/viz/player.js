@@ -1,0 +1,75 @@
+(() => {
+  // Puts the pictures of one figure in the place of its text, and steps through them.
+  const root = document.currentScript.parentElement;
+  const film = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
+  const last = film.frames.length - 1;
+  let at = last, timer = null;
+
+  const make = (tag, attributes, parent) => {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    return parent.appendChild(element);
+  };
+  root.querySelector("pre").hidden = true;
+  const stage = make("div", { class: "pfn-stage", style: "overflow-x:auto" }, root);
+  if (last < 1) { stage.innerHTML = film.frames[0]; return; }
+
+  // JupyterLab binds the arrow keys as well: without this attribute it would move to another cell.
+  const box = make("div", {
+    class: "pfn-controls", role: "group", tabindex: "0", "data-lm-suppress-shortcuts": "true",
+    "aria-label": film.label + ". Keys: left, right, home, end, n for the next switch, p to play.",
+    style: "display:flex;flex-wrap:wrap;gap:4px;align-items:center;padding:4px;max-width:760px",
+  }, root);
+  const caption = make("div", {
+    class: "pfn-caption", "aria-live": "polite",
+    style: "padding:2px 4px;font-family:var(--jp-ui-font-family,sans-serif)",
+  }, root);
+
+  const show = (step) => {
+    at = Math.max(0, Math.min(last, step));
+    stage.innerHTML = film.frames[at];
+    caption.textContent = film.captions[at] || "";
+    root.dataset.step = at;
+    if (at === last) pause();
+  };
+  const pause = () => {
+    clearInterval(timer);
+    timer = null;
+    play.textContent = "Play";
+  };
+  const toggle = () => {
+    if (timer) return pause();
+    if (at === last) show(0);
+    play.textContent = "Pause";
+    timer = setInterval(() => root.isConnected ? show(at + 1) : pause(), 900);
+  };
+  const nextSwitch = () => film.stops.find((stop) => stop > at) ?? last;
+  const button = (text, action) => {
+    const b = make("button", {
+      type: "button",
+      style: "font:inherit;padding:3px 9px;border-radius:3px;cursor:pointer;" +
+        "border:1px solid var(--jp-border-color1,#888);" +
+        "color:var(--jp-ui-font-color1,#111);background:var(--jp-layout-color2,#eee)",
+    }, box);
+    b.textContent = text;
+    b.onclick = action;
+    return b;
+  };
+  const go = (action) => () => { pause(); action(); };
+  const first = go(() => show(0)), back = go(() => show(at - 1));
+  const forward = go(() => show(at + 1)), end = go(() => show(last));
+  const jump = go(() => show(nextSwitch()));
+  button("First", first);
+  button("Back", back);
+  const play = button("Play", toggle);
+  button("Forward", forward);
+  button("Last", end);
+  button("Next switch", jump);
+  const keys = { ArrowLeft: back, ArrowRight: forward, Home: first, End: end, n: jump, p: toggle };
+  box.onkeydown = (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
+    event.preventDefault();
+    keys[event.key]();
+  };
+  show(0);
+})();

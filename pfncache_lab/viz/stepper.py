@@ -1,0 +1,57 @@
+"""stepper.py: a run as a film: first, back, play, forward, last, next switch."""
+
+from __future__ import annotations
+
+from ..explore import Run
+from ..sim import Trace
+from .figure import Figure
+from .timeline import draw_timeline
+
+
+class TraceStepper(Figure):
+    """Time travel through a recorded run. It needs no kernel once it is on the page."""
+
+    def __init__(self, run: Run) -> None:
+        """Make a film of `run`, which must have been recorded, as those of `replay` are."""
+        trace = recorded(run)
+        steps = range(len(trace.events) + 1)
+        super().__init__(
+            [draw_timeline(trace, step, headline(run)) for step in steps],
+            text_of(run),
+            label="Time travel through this run",
+            captions=[_caption(run, trace, step) for step in steps],
+            stops=trace.switches,
+        )
+
+
+def run_figure(run: Run) -> Figure:
+    """Draw a whole run as one picture, with its two-CPU table as the text twin."""
+    picture = draw_timeline(recorded(run), None, headline(run))
+    return Figure([picture], text_of(run), label="Timeline of this run")
+
+
+def text_of(run: Run) -> str:
+    """Render a run as text: the two-CPU table, the verdict, and the schedule to replay."""
+    return f"{recorded(run).table()}\n\n{headline(run)}\nschedule: {run.schedule}  ({run.token})"
+
+
+def headline(run: Run) -> str:
+    """Say how a run ended, with a cross or a tick in front; without either while it goes on."""
+    mark = "✗ " if run.bug else "✓ " if run.finished else ""
+    return mark + run.verdict()
+
+
+def recorded(run: Run) -> Trace:
+    """Return the trace of a run. Raises ValueError when the run was not recorded."""
+    if run.trace is None:
+        raise ValueError("This run carries no trace; replay(scenario, run.schedule) gives it one.")
+    return run.trace
+
+
+def _caption(run: Run, trace: Trace, step: int) -> str:
+    total = len(trace.events)
+    if step == 0:
+        return f"Before the first of {total} steps. Click Forward, or click here and press →."
+    event = trace.events[step - 1]
+    end = f" {headline(run)}" if step == total else ""
+    return f"Step {step} of {total}: task {event.task}, {event.text}.{end}"

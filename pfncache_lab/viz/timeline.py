@@ -1,0 +1,145 @@
+"""timeline.py: a run as a picture: a column a task, time downwards.
+
+`draw_timeline(trace, step)` is a pure function: the same trace gives the same bytes, and every step
+of one trace puts the same thing in the same place. Steps that are still to come are pale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from ..sim import Event, State, Trace
+from .theme import CHAR, STYLE, task_colour
+
+ROW = 50
+BOX = 36
+TOP = 40
+GUTTER = 34
+
+
+def draw_timeline(trace: Trace, step: int | None = None, verdict: str = "") -> str:
+    """Draw `trace` as it stands after `step` steps (None: all of them), as SVG.
+
+    `verdict` is written under the last step: '✗ …' in the colour of errors, '✓ …' of success.
+    """
+    total = len(trace.events)
+    at = total if step is None else step
+    frame = _Frame(trace, verdict)
+    body = [
+        *frame.header(),
+        *frame.state_row(0, trace.start, set(), at),
+        *(line for event in trace.events for line in frame.event(event, at)),
+        *frame.verdict(verdict, pale=at < total),
+        *frame.legend(),
+    ]
+    label = f"Timeline, step {at} of {total}. " + (verdict if at == total else "")
+    return frame.svg(label.strip(), body)
+
+
+class _Frame:
+    """The places of things, which depend on the whole trace and never on the step."""
+
+    def __init__(self, trace: Trace, verdict: str) -> None:
+        self.trace = trace
+        longest = max((len(s) for e in trace.events for s in (e.text, e.line.text)), default=12)
+        self.lane = max(120, int(longest * CHAR) + 30)
+        self.state_x = GUTTER + self.lane * len(trace.tasks) + 24
+        state = "  ".join(_field(k, v) for k, v in trace.end.items())
+        widest = max([len(state) + 2, *(len(_values(e.state)) + 2 for e in trace.events)])
+        self.width = max(self.state_x + int(widest * CHAR) + 12, int(len(verdict) * CHAR) + 40, 460)
+        self.height = TOP + ROW * (len(trace.events) + 1) + 72
+
+    def svg(self, label: str, body: list[str]) -> str:
+        return (
+            f'<svg class="pfn-svg" xmlns="http://www.w3.org/2000/svg" role="img" '
+            f'aria-label="{escape(label)}" width="{self.width}" height="{self.height}" '
+            f'viewBox="0 0 {self.width} {self.height}">{STYLE}'
+            f'<rect class="card" x="0.5" y="0.5" width="{self.width - 1}" '
+            f'height="{self.height - 1}" rx="6"/>{"".join(body)}</svg>'
+        )
+
+    def x(self, task: str) -> int:
+        return GUTTER + self.trace.tasks.index(task) * self.lane + 6
+
+    def y(self, step: int) -> int:
+        return TOP + ROW * step
+
+    def header(self) -> Iterator[str]:
+        for task in self.trace.tasks:
+            x, colour = self.x(task), task_colour(self.trace.tasks, task)
+            yield f'<rect x="{x}" y="10" width="{self.lane - 12}" height="22" fill="{colour}"/>'
+            yield _text(x + 10, 26, f"task {task}", "head")
+        yield _text(self.state_x, 26, "shared state", "quiet")
+
+    def event(self, event: Event, at: int) -> Iterator[str]:
+        pale = ' class="pale"' if event.step > at else ""
+        x, y = self.x(event.task), self.y(event.step)
+        yield f'<g{pale} data-step="{event.step}">'
+        yield from self._arrow(event)
+        yield _text(GUTTER - 8, y + 22, str(event.step), "number")
+        colour = task_colour(self.trace.tasks, event.task)
+        dash = ' stroke-dasharray="4 3"' if event.kind == "spin" else ""
+        fill = f'fill="{colour}" fill-opacity="0.22"' if event.kind == "store" else 'class="hollow"'
+        ring = 3 if event.step == at else 1.5
+        yield (
+            f'<rect x="{x}" y="{y}" width="{self.lane - 12}" height="{BOX}" rx="4" {fill} '
+            f'stroke="{colour}" stroke-width="{ring}"{dash}/>'
+        )
+        yield _text(x + 8, y + 15, event.line.text, "code")
+        yield _text(x + 8, y + 30, event.text, "effect")
+        yield "</g>"
+        yield from self.state_row(event.step, event.state, self.trace.changed(event), at)
+
+    def _arrow(self, event: Event) -> Iterator[str]:
+        """Join this step to the one before it; a context switch bends, and is dashed."""
+        if event.step == 1:
+            return
+        before = self.trace.events[event.step - 2].task
+        x0, x1 = (self.x(task) + (self.lane - 12) // 2 for task in (before, event.task))
+        y0, y1 = self.y(event.step) - ROW + BOX, self.y(event.step)
+        if before == event.task:
+            yield f'<path class="line" d="M{x0} {y0}V{y1}"/>'
+        else:
+            yield f'<path class="switch" d="M{x0} {y0}L{x1} {y1}"/>'
+
+    def state_row(self, step: int, state: State, changed: set[str], at: int) -> Iterator[str]:
+        pale = ' class="pale"' if step > at else ""
+        x, y = self.state_x, self.y(step) + 22
+        yield f"<g{pale}>"
+        for name, value in state.items():
+            text = _field(name, value)
+            yield _text(x, y, text, "changed" if name in changed else "state")
+            x += int((len(text) + 2) * CHAR)
+        yield "</g>"
+
+    def verdict(self, sentence: str, pale: bool) -> Iterator[str]:
+        kind = {"✗": "bad", "✓": "good"}.get(sentence[:1], "quiet")
+        opacity = ' class="pale"' if pale else ""
+        y = self.y(len(self.trace.events) + 1) + 16
+        yield f"<g{opacity}>{_text(GUTTER - 20, y, sentence, kind)}</g>"
+
+    def legend(self) -> Iterator[str]:
+        y = self.height - 16
+        parts = [("hollow", "load", ""), ("solid", "store", "")]
+        if any(event.kind == "spin" for event in self.trace.events):
+            parts.append(("hollow", "spin", ' stroke-dasharray="4 3"'))
+        x = GUTTER - 20
+        for kind, name, dash in parts:
+            yield f'<rect class="key {kind}" x="{x}" y="{y - 10}" width="22" height="12"{dash}/>'
+            yield _text(x + 28, y, name, "quiet")
+            x += 44 + int(len(name) * CHAR)
+        yield f'<path class="switch" d="M{x} {y - 10}l22 11"/>'
+        yield _text(x + 28, y, "the scheduler switches", "quiet")
+
+
+def _field(name: str, value: object) -> str:
+    return f"{name} {value!r}"
+
+
+def _values(state: State) -> str:
+    return "  ".join(_field(name, value) for name, value in state.items())
+
+
+def _text(x: int, y: int, text: str, kind: str) -> str:
+    return f'<text x="{x}" y="{y}" class="{kind}">{escape(text)}</text>'

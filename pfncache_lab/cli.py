@@ -1,7 +1,7 @@
 """cli.py: the command `pfncache-lab`.
 
-pfncache-lab doctor              versions, and a self test of a few seconds
-pfncache-lab refresh NOTEBOOK…   run notebooks and store their outputs as the tests expect them
+pfncache-lab doctor    print versions, and run a self test of a few seconds
+pfncache-lab refresh   in a checkout: store what the notebooks print, redraw README's picture
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True)
     checkup = commands.add_parser("doctor", help="print versions and test that all of it works")
     checkup.set_defaults(run=lambda _: doctor())
-    store = commands.add_parser("refresh", help="run notebooks and store their outputs")
-    store.add_argument("notebooks", nargs="+", type=Path)
-    store.set_defaults(run=lambda options: refresh(options.notebooks))
+    store = commands.add_parser("refresh", help="in a checkout: store what the notebooks print")
+    store.set_defaults(run=lambda _: refresh(Path.cwd()))
     options = parser.parse_args(arguments)
     return int(options.run(options))
 
@@ -40,13 +39,18 @@ def doctor() -> int:
     return 0 if all([_passes(test) for test in tests]) else 1
 
 
-def refresh(notebooks: Sequence[Path]) -> int:
-    """Run each notebook where it lies, and write it back with what it printed."""
-    from .notebooks import run_and_store
+def refresh(checkout: Path) -> int:
+    """Run the notebooks of a checkout and write them back; redraw README's picture."""
+    from .notebooks import readme_picture, run_and_store
 
+    notebooks = sorted((checkout / "notebooks").glob("*.ipynb"))
+    if not notebooks:
+        print("There is no notebooks/ here. Run this at the top of a checkout.", file=sys.stderr)
+        return 1
     for path in notebooks:
         run_and_store(path)
-        print(f"{path}: outputs stored")
+        print(f"{path.relative_to(checkout)}: outputs stored")
+    (checkout / "docs" / "lost-update.svg").write_text(readme_picture(), encoding="utf-8")
     return 0
 
 

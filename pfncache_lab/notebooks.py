@@ -12,6 +12,11 @@ from typing import Any
 import nbformat
 from nbclient import NotebookClient
 
+from .course.lessons.lesson_00 import COUNTER
+from .explore import replay
+from .viz.stepper import headline
+from .viz.timeline import draw_timeline
+
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LIVE = "nbval-ignore-output"
 
@@ -24,6 +29,13 @@ def run_and_store(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
+def readme_picture() -> str:
+    """Draw the run that README shows: a real one, of lesson 00."""
+    run = replay(COUNTER, "abba")
+    assert run.trace is not None
+    return draw_timeline(run.trace, None, headline(run)) + "\n"
+
+
 def execute(notebook: Any, folder: Path) -> None:
     """Run all cells in a fresh kernel, with `folder` as the working directory."""
     client = NotebookClient(
@@ -31,6 +43,7 @@ def execute(notebook: Any, folder: Path) -> None:
         kernel_name="python3",
         resources={"metadata": {"path": str(folder)}},
         record_timing=False,
+        coalesce_streams=True,  # Else two prints are one output or two, as the clock will have it.
         timeout=60,
     )
     client.execute()

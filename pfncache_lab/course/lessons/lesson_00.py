@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from itertools import combinations, permutations, product
+from itertools import combinations
 from math import comb
 from typing import Any
 
@@ -105,7 +105,7 @@ def first_break(scenario: Scenario) -> Callable[[], str]:
     return reference
 
 
-# -- 00.3: every schedule ----------------------------------------------------------------------
+# -- 00.3: every schedule. Readers see these answers, so each brings what it imports. ------------
 
 
 def schedules(a, b):
@@ -174,6 +174,8 @@ def _steps(n: int) -> str:
 
 def by_choosing_places(a, b):
     """Choose the places of a."""
+    from itertools import combinations
+
     found = []
     for mine in combinations(range(a + b), a):
         found.append("".join("a" if i in mine else "b" for i in range(a + b)))
@@ -182,6 +184,8 @@ def by_choosing_places(a, b):
 
 def by_filtering(a, b):
     """Try all strings, keep the right ones: a generator."""
+    from itertools import product
+
     for letters in product("ab", repeat=a + b):
         if letters.count("a") == a:
             yield "".join(letters)
@@ -189,6 +193,8 @@ def by_filtering(a, b):
 
 def by_permuting(a, b):
     """Permute the letters; a set drops what is the same."""
+    from itertools import permutations
+
     return {"".join(p) for p in permutations("a" * a + "b" * b)}
 
 
@@ -201,11 +207,15 @@ def only_a_first(a, b):
 
 def the_same_twice(a, b):
     """Permute the letters as if the steps of one task could change places."""
+    from itertools import permutations
+
     return ["".join(p) for p in permutations("a" * a + "b" * b)]
 
 
 def any_letters(a, b):
     """Forget how many steps each task has."""
+    from itertools import product
+
     return ["".join(letters) for letters in product("ab", repeat=a + b)]
 
 
@@ -227,6 +237,8 @@ def nothing_left(a, b):
 
 def only_the_number(a, b):
     """Count them instead."""
+    from math import comb
+
     return comb(a + b, a)
 
 
@@ -239,9 +251,9 @@ def never_smaller(a, b):
 
 def never_ends(a, b):
     """Wait for a list that does not grow."""
-    found: list[str] = []
-    while len(found) < comb(a + b, a):
-        found = ["ab"[: len(found)]]
+    found = ["ab"]
+    while len(found) < a + b:
+        found = ["ab"]
     return found
 
 

@@ -1,0 +1,211 @@
+"""Whatever the reader's code does, it ends as a sentence, and the process lives on."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from pfncache_lab.course import limits
+from pfncache_lab.course.asking import ask, ask_for_list, blank_line
+from pfncache_lab.course.exercise import Incorrect
+from pfncache_lab.course.limits import TimeLimit, time_limit
+from pfncache_lab.explore import replay
+from tests.programs import counting
+
+____ = None
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    monkeypatch.setattr(limits, "SECONDS", 0.15)
+
+
+def sentence(function, *args) -> str:
+    with pytest.raises(Incorrect) as wrong:
+        ask(function, *args)
+    return str(wrong.value)
+
+
+def loops(n):
+    while True:
+        pass
+
+
+def swallows(n):
+    while True:
+        try:
+            while True:
+                n += 1
+        except BaseException:
+            n = 0
+            if n:
+                break
+
+
+def swallows_some(n):
+    for _ in range(3):
+        try:
+            loops(n)
+        except BaseException:
+            continue
+    loops(n)
+
+
+def sleeps(n):
+    time.sleep(1000)
+
+
+def never_less(n):
+    return never_less(n)
+
+
+def exits(n):
+    raise SystemExit("bye")
+
+
+def crashes(n):
+    return [1, 2][n]
+
+
+@pytest.mark.parametrize("function", [loops, sleeps, swallows_some])
+def test_what_never_ends_is_stopped(function):
+    assert sentence(function, 3).startswith(
+        f"{function.__name__}(3) did not come back, so I stopped it. Does every loop end"
+    )
+
+
+def test_a_call_that_never_gets_smaller_is_named():
+    assert "never_less(3) called itself until Python gave up" in sentence(never_less, 3)
+
+
+def test_sys_exit_does_not_leave():
+    assert sentence(exits, 3) == (
+        'exits(3) raised SystemExit: bye,\n  in line 61 of your cell: raise SystemExit("bye")'
+    ).replace("61", str(exits.__code__.co_firstlineno + 1))
+
+
+def test_a_crash_is_shown_with_its_inputs_and_the_readers_line():
+    line = crashes.__code__.co_firstlineno + 1
+    assert sentence(crashes, 5) == (
+        f"crashes(5) raised IndexError: list index out of range,\n"
+        f"  in line {line} of your cell: return [1, 2][n]"
+    )
+
+
+def test_a_wrong_number_of_parameters_is_a_sentence():
+    assert "crashes(1, 2) raised TypeError" in sentence(crashes, 1, 2)
+
+
+def test_an_interrupt_from_the_keyboard_is_the_readers_own():
+    def interrupted():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ask(interrupted)
+
+
+def test_a_generator_that_never_stops_is_cut():
+    def forever():
+        while True:
+            yield "a"
+
+    assert ask_for_list(forever, most=5) == ["a"] * 5
+
+
+def test_a_generator_that_hangs_is_stopped():
+    def stuck():
+        yield "a"
+        loops(0)
+
+    with pytest.raises(Incorrect, match="did not come back"):
+        ask_for_list(stuck, most=5)
+
+
+@pytest.mark.parametrize("thing", ["abab", 6, None])
+def test_what_is_no_list_is_named(thing):
+    with pytest.raises(Incorrect, match="which is no list of strings"):
+        ask_for_list(lambda: thing, most=5)
+
+
+def test_an_answer_in_time_is_left_alone_and_the_timer_with_it():
+    with time_limit():
+        pass
+    deadline = time.monotonic() + 4 * limits.SECONDS
+    while time.monotonic() < deadline:
+        pass
+    assert ask(lambda: 3) == 3
+
+
+def test_a_loop_is_stopped_from_another_thread_as_well():
+    """Goal: it works where there are no timer signals. Method: only the main thread has them."""
+    stopped = []
+
+    def work():
+        try:
+            with time_limit():
+                loops(0)
+        except TimeLimit:
+            stopped.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(20)
+    assert stopped == [True]
+
+
+def test_a_task_that_hangs_between_two_steps_is_stopped_and_the_machine_is_free_again():
+    from tests.programs import scenario
+
+    def hang(shared):
+        shared.counter += 1
+        loops(0)
+
+    with pytest.raises(Incorrect, match="did not come back"):
+        ask(lambda: replay(scenario(a=hang, b=hang), "aab"))
+    assert replay(counting("ab"), "aabb").finished
+
+
+# -- blanks ---------------------------------------------------------------------------------------
+
+
+def has_a_blank(n):
+    if n:
+        return 1
+    return ____
+
+
+def has_an_ellipsis(n):
+    """Do it."""
+    ...
+
+
+def is_filled(n):
+    """A docstring may talk of ____ and of ..."""
+    return {...: n}
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        ("____", 1),
+        ("ab____", 1),
+        (..., 1),
+        ("abba", None),
+        (3, None),
+        (None, None),
+        (has_a_blank, 4),
+        (has_an_ellipsis, 3),
+        (is_filled, None),
+    ],
+)
+def test_a_blank_is_found_in_the_source(answer, line):
+    assert blank_line(answer) == line
+
+
+def test_a_blank_is_found_without_the_source():
+    namespace: dict = {}
+    exec("def f():\n    return ____\ndef g():\n    return 1", namespace)
+    assert blank_line(namespace["f"]) == 1
+    assert blank_line(namespace["g"]) is None

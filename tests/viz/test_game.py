@@ -1,0 +1,118 @@
+"""The game: moves, and what the page says about them."""
+
+from __future__ import annotations
+
+import pytest
+
+from pfncache_lab import SchedulerGame
+from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
+from pfncache_lab.explore import BadSchedule
+from tests.programs import counting
+
+
+def click(game: SchedulerGame, *names: str) -> None:
+    for name in names:
+        button = {"undo": game._undo, "restart": game._restart, "show": game._show_me}.get(name)
+        button = button or game._buttons[name]
+        assert not button.disabled, f"{name} cannot be clicked"
+        button.click()
+
+
+def status(game: SchedulerGame) -> str:
+    return game._status.value
+
+
+def test_clicking_a_losing_order_wins():
+    game = SchedulerGame(COUNTER)
+    click(game, "a", "b", "b", "a")
+    assert game.won
+    assert game.run.schedule == game._typed.value == "abba"
+    assert "<b>You won.</b> You broke it with abba." in status(game)
+
+
+def test_a_harmless_order_does_not_win_and_says_what_to_do():
+    game = SchedulerGame(COUNTER)
+    click(game, "a", "a", "b", "b")
+    assert not game.won
+    assert "kept its promise this time. Undo a few steps" in status(game)
+
+
+def test_typing_plays_and_backspace_takes_back():
+    game = SchedulerGame(COUNTER)
+    for typed in ["a", "ab", "abb"]:
+        game._typed.value = typed
+    assert game.run.trace.end == {"counter": 1}
+    game._typed.value = "ab"
+    assert game.run.trace.end == {"counter": 0}
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("x", "There is no task &#x27;x&#x27; here; the tasks are a and b."),
+        ("aaa", "Step 3 asks for a, but a has finished. Here b can run."),
+        ("A", "write a lower-case letter for each step"),
+    ],
+)
+def test_what_cannot_be_played_stays_in_the_field_with_the_reason(typed, sentence):
+    game = SchedulerGame(COUNTER)
+    click(game, "a")
+    game._typed.value = typed
+    assert sentence in status(game)
+    assert (game.run.schedule, game._typed.value) == ("a", typed)
+    click(game, "b")
+    assert game._typed.value == "ab"
+
+
+def test_undo_and_restart():
+    game = SchedulerGame(COUNTER)
+    click(game, "a", "b", "undo")
+    assert game.run.schedule == "a"
+    click(game, "b", "restart")
+    assert game.run.schedule == ""
+    assert game._undo.disabled
+    assert game._restart.disabled
+
+
+def test_only_a_task_that_can_run_can_be_clicked():
+    game = SchedulerGame(FLAG)
+    game.play("aab")
+    assert [game._buttons[name].disabled for name in "ab"] == [False, True]
+    assert "it spins until flag changes" in game._panels["b"].value
+
+
+def test_nobody_runs_after_the_win():
+    game = SchedulerGame(COUNTER)
+    click(game, "show")
+    assert game.won
+    assert game._buttons["a"].disabled
+    click(game, "undo")
+    assert not game.won
+
+
+def test_a_program_that_keeps_its_promise_cannot_be_won():
+    game = SchedulerGame(counting("a"))
+    click(game, "show")
+    assert "There is no winning schedule" in status(game)
+
+
+def test_the_panels_point_at_the_next_line():
+    game = SchedulerGame(FLAG)
+    game.play("aa")
+    assert "▶     shared.counter += 1" in game._panels["a"].value
+    assert "next: load counter" in game._panels["a"].value
+    assert "▶     while shared.flag:" in game._panels["b"].value
+
+
+def test_a_bad_schedule_from_code_leaves_the_game_as_it_was():
+    game = SchedulerGame(COUNTER)
+    game.play("ab")
+    with pytest.raises(BadSchedule):
+        game.play("abc")
+    assert game.run.schedule == "ab"
+
+
+def test_the_text_form_says_where_the_game_stands():
+    game = SchedulerGame(COUNTER)
+    game.play("a")
+    assert repr(game) == "<A game of tasks a and b; so far 'a'. The run has not ended yet.>"

@@ -1,0 +1,194 @@
+"""Pictures are pure functions of what was recorded, and each has a text twin."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import graphviz
+import pytest
+
+from pfncache_lab import TraceStepper, explore, replay, show
+from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
+from pfncache_lab.explore import every_schedule
+from pfncache_lab.viz import dot, draw_timeline
+from pfncache_lab.viz.figure import Figure, Note
+from tests.programs import counting, scenario, steps_of_lambda
+
+ABBA = replay(COUNTER, "abba")
+
+
+def film(figure: Figure) -> dict:
+    """Read back what the page is given to show."""
+    found = re.search(r'<script type="application/json">(.*?)</script>', figure.html(), re.DOTALL)
+    return json.loads(found[1])
+
+
+def places(svg: str) -> list[tuple[str, ...]]:
+    """List where everything is, leaving out how it looks."""
+    keys = ("x", "y", "width", "d", "viewBox")
+    root = ElementTree.fromstring(svg)
+    return [tuple(str(node.get(key)) for key in keys) for node in root.iter()]
+
+
+def test_the_same_trace_draws_the_same_bytes():
+    again = replay(COUNTER, "abba")
+    assert draw_timeline(ABBA.trace, 2, "x") == draw_timeline(again.trace, 2, "x")
+
+
+def test_everything_keeps_its_place_at_every_step():
+    first, *others = (places(draw_timeline(ABBA.trace, step, "✗ lost")) for step in range(5))
+    assert len(first) > 20
+    assert all(other == first for other in others)
+
+
+def test_each_step_looks_different():
+    assert len({draw_timeline(ABBA.trace, step) for step in range(5)}) == 5
+
+
+def test_steps_to_come_are_pale_and_the_past_is_not():
+    svg = draw_timeline(ABBA.trace, 1)
+    assert re.findall(r'<g( class="pale")? data-step="(\d)">', svg) == [
+        ("", "1"),
+        (' class="pale"', "2"),
+        (' class="pale"', "3"),
+        (' class="pale"', "4"),
+    ]
+
+
+def test_a_timeline_is_named_for_a_screen_reader_and_says_its_verdict_in_words():
+    svg = draw_timeline(ABBA.trace, None, "✗ counter is 1")
+    root = ElementTree.fromstring(svg)
+    assert root.get("role") == "img"
+    assert root.get("aria-label") == "Timeline, step 4 of 4. ✗ counter is 1"
+
+
+def test_a_legend_explains_only_what_the_picture_has():
+    spins = replay(FLAG, "aabaaabbbbbb")
+    assert ">spin<" in draw_timeline(spins.trace)
+    assert ">spin<" not in draw_timeline(ABBA.trace)
+
+
+def test_an_empty_run_can_be_drawn():
+    ElementTree.fromstring(draw_timeline(replay(COUNTER, "").trace))
+
+
+def test_odd_characters_in_the_readers_code_cannot_break_a_picture():
+    run = replay(scenario(a=steps_of_lambda("</script><b>&")), "a")
+    ElementTree.fromstring(draw_timeline(run.trace))
+    page = show(run).html()
+    assert page.count("</script>") == 2
+    assert film(show(run))["frames"] == [draw_timeline(run.trace, None, "✓ " + run.verdict())]
+
+
+def test_a_figure_holds_its_text_twin_and_puts_the_picture_in_its_place():
+    figure = show(ABBA)
+    bundle = figure._repr_mimebundle_()
+    assert bundle["text/plain"] == figure.text == repr(figure)
+    assert f"<pre>{html.escape(figure.text)}</pre>" in bundle["text/html"]
+    assert "✗ `counter == 2` does not hold at the end: counter is 1." in figure.text
+    assert "schedule: abba  (v1:a.b2.a)" in figure.text
+
+
+def test_a_page_without_scripts_shows_the_text_and_nothing_else():
+    page = re.sub(r"<script.*?</script>", "", show(ABBA).html(), flags=re.DOTALL)
+    text = html.unescape(re.sub(r"<[^>]+>", "", page))
+    assert text == show(ABBA).text
+
+
+def test_a_film_has_a_frame_and_a_caption_for_each_step_and_stops_at_switches():
+    reel = film(TraceStepper(ABBA))
+    assert len(reel["frames"]) == len(reel["captions"]) == 5
+    assert reel["stops"] == [2, 4]
+    assert reel["captions"][3] == "Step 3 of 4: task b, store counter ← 1."
+    assert reel["captions"][4].endswith("✗ `counter == 2` does not hold at the end: counter is 1.")
+
+
+def test_a_run_that_was_not_recorded_says_how_to_record_it():
+    run = next(every_schedule(COUNTER))
+    with pytest.raises(ValueError, match=r"replay\(scenario, run.schedule\) gives it one"):
+        show(run)
+
+
+def test_a_program_is_shown_once_for_all_tasks_that_run_it():
+    assert show(COUNTER).text == "\n".join(
+        [
+            "shared: counter = 0",
+            "tasks a and b each run:",
+            "    def increment(shared):",
+            "        shared.counter += 1",
+            "at the end: counter == 2",
+        ]
+    )
+
+
+def test_a_small_search_is_a_tree_with_a_leaf_for_each_schedule():
+    figure = show(explore(COUNTER))
+    assert figure.text.splitlines()[:3] == [
+        "FAIL: 4 of 6 schedules go wrong.",
+        "✓ aabb",
+        "✗ abba  `counter == 2` does not hold at the end: counter is 1.",
+    ]
+    picture = film(figure)["frames"][0]
+    labels = re.findall(r">([✓✗] [ab]{4})</text>", picture)
+    assert sorted(labels) == ["✓ aabb", "✓ bbaa", "✗ abab", "✗ abba", "✗ baab", "✗ baba"]
+    assert dot.INK not in picture
+
+
+def test_a_large_search_is_listed_and_the_rest_is_counted():
+    text = show(explore(FLAG)).text
+    assert text.startswith("FAIL: 72 of 148 schedules go wrong.")
+    assert text.endswith("… and 136 more.")
+    assert len(text.splitlines()) == 1 + 12 + 1
+
+
+@pytest.fixture
+def _forget_layout():
+    dot.find_layout.cache_clear()
+    yield
+    dot.find_layout.cache_clear()
+
+
+@pytest.mark.usefixtures("_forget_layout")
+def test_without_dot_the_one_from_pypi_draws(monkeypatch):
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert dot.find_layout().stem == "graphviz-pure"
+    svg = dot.draw_dot(graphviz.Digraph(body=["a -> b"]), "two nodes")
+    assert ElementTree.fromstring(svg).get("aria-label") == "two nodes"
+
+
+@pytest.mark.usefixtures("_forget_layout")
+def test_without_any_graphviz_the_text_remains_with_a_hint(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda *args, **kwargs: None)
+    figure = show(explore(COUNTER))
+    assert isinstance(figure, Note)
+    assert figure.text.splitlines()[0] == "FAIL: 4 of 6 schedules go wrong."
+    assert figure.text.endswith(dot.INSTALL_HINT)
+
+
+def test_only_what_can_be_drawn_is_drawn():
+    with pytest.raises(TypeError, match="a scenario, a run or a result, not a int"):
+        show(3)
+
+
+def test_a_trace_is_drawn_without_ipywidgets():
+    """Goal: a check in CI does not pay for widgets. Method: look at what a fresh process loads."""
+    code = (
+        "import sys; from pfncache_lab import replay, show; "
+        "from pfncache_lab.course.lessons.lesson_00 import COUNTER; "
+        "show(replay(COUNTER, 'ab')).html(); print('ipywidgets' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
+def test_three_tasks_have_three_columns():
+    root = ElementTree.fromstring(draw_timeline(replay(counting("abc"), "abcabc").trace))
+    heads = [node for node in root.iter() if node.get("class") == "head"]
+    assert [node.text for node in heads] == ["task a", "task b", "task c"]
+    assert len({node.get("x") for node in heads}) == 3

@@ -49,6 +49,7 @@ VENV_PYTHON = VENV_BIN / ("python.exe" if os.name == "nt" else "python")
 SETUP_LOG = VENV / "lab-setup.log"
 STAMP = VENV / "lab-stamp.json"
 
+COMMAND = "py lab.py" if os.name == "nt" else "python3 lab.py"
 HOST = "127.0.0.1"
 PORTS_TRIED = 50
 SECONDS_TO_START = 90
@@ -135,8 +136,10 @@ def stamps(extra):
     try:
         found = json.loads(STAMP.read_text("utf-8"))
     except (OSError, ValueError):
-        found = {}
-    same = all(found.get(key) == wanted[key] for key in ("python", "checkout"))
+        return {}, wanted
+    same = isinstance(found, dict) and all(
+        found.get(k) == wanted[k] for k in ("python", "checkout")
+    )
     if not same or not VENV_PYTHON.exists():
         return {}, wanted
     return found, dict(wanted, extra=extra or found["extra"])
@@ -177,11 +180,12 @@ def run_installer(command):
     """Run `command` with its output in the log; raise the Problem that the output tells of."""
     caches = dict(os.environ, PIP_NO_CACHE_DIR="1", UV_NO_CACHE="1")
     with SETUP_LOG.open("ab") as log:
+        begin = log.tell()  # What an earlier try has printed is no reason of this one.
         code = subprocess.call(
             command, cwd=str(CHECKOUT), env=caches, stdin=subprocess.DEVNULL, stdout=log, stderr=log
         )
     if code:
-        raise install_problem(SETUP_LOG.read_text("utf-8", "replace"))
+        raise install_problem(SETUP_LOG.read_bytes()[begin:].decode("utf-8", "replace"))
 
 
 def install_problem(output):
@@ -254,7 +258,7 @@ def open_course(port, browser):
             pass
         finally:
             stop(server)
-    say("\nStopped. To go on: python3 lab.py")
+    say("\nStopped. To go on: {}".format(COMMAND))
     return 0
 
 
@@ -302,8 +306,8 @@ def free_port(wanted):
             say("Port {} is taken; using {}.".format(wanted, port))
         return port
     raise Problem(
-        "The ports {} to {} are all taken. Name another one: python3 lab.py --port {}".format(
-            wanted, wanted + PORTS_TRIED - 1, wanted + 1000
+        "The ports {} to {} are all taken. Name another one: {} --port {}".format(
+            wanted, wanted + PORTS_TRIED - 1, COMMAND, wanted + 1000
         )
     )
 
@@ -318,6 +322,8 @@ def start_jupyterlab(port, token, page, browser):
         "--ServerApp.root_dir=" + str(WORK),
         "--ServerApp.answer_yes=True",
         "--LabApp.default_url=" + page,
+        # Else the browser is sent to a file in .jupyter, which a browser from a snap may not read.
+        "--ServerApp.use_redirect_file=False",
         "--LanguageServerManager.autodetect=False",  # It runs npm and rustup, which write to HOME.
     ]
     if not browser:
@@ -399,7 +405,7 @@ def doctor():
     for name, fact in (
         ("system", platform.platform()),
         ("Python", "{} at {}".format(platform.python_version(), sys.executable)),
-        (".venv", "ready" if ready else "not set up yet: python3 lab.py does it"),
+        (".venv", "ready" if ready else "not set up yet: {} does it".format(COMMAND)),
         ("uv", shutil.which("uv") or "not found; not needed, makes the set-up faster"),
         ("dot", shutil.which("dot") or "not found; not needed, graphviz-pure stands in"),
         ("browser", find_browser() or "none found; open the printed address in one"),
@@ -444,7 +450,7 @@ def dispatch(arguments):
     if arguments[:1] == ["test"]:
         return run_tests(arguments[1:])  # Unparsed: they are pytest's.
     parser = argparse.ArgumentParser(
-        usage="python3 lab.py [test | doctor] [options]",
+        usage=COMMAND + " [test | doctor] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -456,8 +462,8 @@ def dispatch(arguments):
         return doctor()
     if options.command is not None:
         raise Problem(
-            "lab.py has no command {!r}; it has test and doctor. See: python3 lab.py --help".format(
-                options.command
+            "lab.py has no command {!r}; it has test and doctor. See: {} --help".format(
+                options.command, COMMAND
             )
         )
     return open_course(options.port, not options.no_browser)

@@ -7,6 +7,7 @@ pfncache-lab refresh   in a checkout: store what the notebooks print, redraw REA
 from __future__ import annotations
 
 import argparse
+import io
 import platform
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checkup.set_defaults(run=lambda _: doctor())
     store = commands.add_parser("refresh", help="in a checkout: store what the notebooks print")
     store.set_defaults(run=lambda _: refresh(Path.cwd()))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a console that has no ✓ must not stop us
+        sys.stdout.reconfigure(errors="replace")
     options = parser.parse_args(arguments)
     return int(options.run(options))
 
@@ -85,9 +88,9 @@ def _test_picture() -> str:
     """A picture is drawn"""
     from .course.lessons.lesson_00 import COUNTER
     from .explore import replay
-    from .viz import show
+    from .viz import TraceStepper
 
-    if "<svg" not in show(replay(COUNTER, "abba")).html():
+    if "svg" not in TraceStepper(replay(COUNTER, "abba")).html():
         raise AssertionError("there is no picture in the figure")
     return "pictures are drawn"
 

@@ -6,6 +6,7 @@ version of Python, and nothing of a cell that shows a live widget.
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,13 @@ LIVE = "nbval-ignore-output"
 
 
 def run_and_store(path: Path) -> None:
-    """Run the notebook at `path` in its own folder, and replace it with the outcome."""
+    """Run the notebook at `path`, and replace it with the outcome.
+
+    It runs in an empty folder: whoever works on a notebook may have solved it in its own.
+    """
     notebook = nbformat.read(path, as_version=4)
-    execute(notebook, path.parent)
+    with tempfile.TemporaryDirectory() as folder:
+        execute(notebook, Path(folder))
     normalize(notebook)
     nbformat.write(notebook, path)
 

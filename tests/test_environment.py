@@ -20,6 +20,17 @@ SPECS = [spec for spec in ENVIRONMENT["dependencies"] if isinstance(spec, str)]
 # On conda-forge, graphviz is the program and python-graphviz what PyPI calls graphviz.
 ONLY_CONDA = {"python", "pip", "graphviz"}
 NAME_ON_PYPI = {"python-graphviz": "graphviz"}
+# The rest comes through pip: not on conda-forge, or only for those who work on the project.
+ONLY_PIP = {
+    "axe-playwright-python",
+    "graphviz-pure",
+    "jupyter-repo2docker",
+    "mypy",
+    "playwright",
+    "py-rattler",
+    "ruff",
+    "types-greenlet",
+}
 
 
 def split(spec: str) -> tuple[str, str]:
@@ -43,6 +54,13 @@ def test_conda_understands(spec):
 def test_conda_gets_the_versions_that_pip_accepts(spec):
     name, versions = split(spec)
     assert SpecifierSet(versions) == requirements()[NAME_ON_PYPI.get(name, name)]
+
+
+def test_conda_and_pip_name_the_same_packages():
+    from_conda = {NAME_ON_PYPI.get(name, name) for name, _ in map(split, SPECS)} - ONLY_CONDA
+    # The program graphviz and the package share a name; the package is there as python-graphviz.
+    assert from_conda | {"graphviz"} == set(requirements()) - ONLY_PIP
+    assert "python-graphviz" in dict(map(split, SPECS))
 
 
 def test_condas_python_is_one_the_project_accepts():

@@ -15,7 +15,7 @@ import nbformat
 import pytest
 
 from pfncache_lab.course.exercise import Lesson
-from pfncache_lab.course.lab import answer_source, reference_source
+from pfncache_lab.course.lab import FOLDER, answer_source, reference_source
 from pfncache_lab.notebooks import WIDGET, execute, normalize
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -53,6 +53,11 @@ def verdicts(notebook: Any, folder: Path) -> dict[str, str]:
             [output] = cell.outputs
             said[asked[1]] = output.data["text/plain"]
     return said
+
+
+@pytest.fixture(autouse=True)
+def _record_in_the_working_directory(monkeypatch):
+    monkeypatch.delenv(FOLDER)
 
 
 # -- the files -------------------------------------------------------------------------------------
@@ -95,6 +100,20 @@ def test_running_a_notebook_again_changes_nothing_that_is_stored(path, tmp_path)
             if "pfn-dot" in str(output):  # dot's own places differ from one version to the next
                 output.data.pop("text/html")
     assert again == stored
+
+
+@each_notebook
+def test_a_notebook_says_how_long_and_how_hard_an_exercise_is(path):
+    cells = nbformat.read(path, as_version=4).cells
+    for exercise in lesson_of(path).exercises:
+        [at] = [
+            i
+            for i, c in enumerate(cells)
+            if f"exercise-{exercise.id}" in c.metadata.get("tags", [])
+        ]
+        dots = "●" * exercise.dots + "○" * (5 - exercise.dots)
+        assert cells[at - 1].source.startswith(f"### Exercise {exercise.id} · {exercise.title}\n")
+        assert f"{dots}, {exercise.minutes} min." in cells[at - 1].source
 
 
 @each_notebook

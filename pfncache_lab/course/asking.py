@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ast
 import inspect
+import io
+import reprlib
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from itertools import islice
 from typing import Any
 
@@ -14,6 +17,12 @@ from .exercise import Incorrect
 from .limits import TimeLimit, time_limit
 
 BLANK = "____"
+
+LONGEST = 200
+"""Characters of somebody else's text that a sentence quotes."""
+
+LINES_SHOWN = 20
+"""Lines that an answer prints which are let through."""
 
 
 def ask(function: Callable[..., Any], *args: Any) -> Any:
@@ -27,18 +36,59 @@ def ask_for_list(function: Callable[..., Any], *args: Any, most: int) -> list[An
     Takes no more than `most` items, so that one that never stops is only a wrong answer.
     """
     result = ask(function, *args)
-    if isinstance(result, str) or not hasattr(result, "__iter__"):
+    if isinstance(result, str) or not isinstance(result, Iterable):
         call = _call_text(function, args)
-        raise Incorrect(f"{call} returned {result!r}, which is no list of strings.")
+        raise Incorrect(f"{call} returned {short(result)}, which is no list of strings.")
     return list(_guarded(function, args, lambda: list(islice(result, most))))
+
+
+def short(value: object) -> str:
+    """Write a value of the reader's so that it fits into a sentence, whatever it is."""
+    try:
+        return _REPR.repr(value)
+    except Exception:  # its __repr__ is the reader's code as well
+        return f"a {type(value).__name__} that cannot be shown"
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = LONGEST
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let through the first lines that the body prints. An answer may print ten thousand."""
+    printed = _FirstLines()
+    try:
+        with redirect_stdout(printed):
+            yield
+    finally:
+        print(printed.summary(), end="")
+
+
+class _FirstLines(io.TextIOBase):
+    def __init__(self) -> None:
+        self._kept: list[str] = []
+        self._lines = 0
+
+    def write(self, text: str) -> int:
+        if self._lines < LINES_SHOWN:
+            self._kept.append(text[: LINES_SHOWN * LONGEST])
+        self._lines += text.count("\n")
+        return len(text)
+
+    def summary(self) -> str:
+        lines = "".join(self._kept).splitlines(keepends=True)[:LINES_SHOWN]
+        rest = self._lines - len(lines)
+        return "".join(lines) + (f"(… and {rest} lines more)\n" if rest > 0 else "")
 
 
 def blank_line(answer: Any) -> int | None:
     """Tell on which line of the answer's source a blank is left, counted from 1; None if filled.
 
-    A blank is `____`, or a `...` that stands as a statement of its own. It is found in the source,
-    not by running it: an answer that raises NameError is wrong, but it has been attempted.
+    A blank is `____`, or a `...` that stands in the body itself. It is found in the source, not by
+    running it: an answer that raises NameError is wrong, but it has been attempted.
     """
+    answer = inspect.unwrap(answer) if callable(answer) else answer
     if isinstance(answer, str):
         return 1 if BLANK in answer else None
     if answer is ...:
@@ -53,21 +103,22 @@ def _blank_in_source(function: Callable[..., Any]) -> int | None:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, SyntaxError):  # no source to read: its compiled names tell the same
         return 1 if BLANK in function.__code__.co_names else None
-    return min(filter(None, map(_blank_at, ast.walk(tree))), default=None)
+    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
+    blanks = [name.lineno for name in names if name.id == BLANK]
+    body = tree.body[0].body if isinstance(tree.body[0], ast.FunctionDef) else []
+    return min(blanks + [line.lineno for line in body if _is_ellipsis(line)], default=None)
 
 
-def _blank_at(node: ast.AST) -> int | None:
-    if isinstance(node, ast.Name) and node.id == BLANK:
-        return node.lineno
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-        return node.lineno if node.value.value is ... else None
-    return None
+def _is_ellipsis(statement: ast.stmt) -> bool:
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
+        return False
+    return statement.value.value is ...
 
 
 def _guarded(function: Callable[..., Any], args: tuple[Any, ...], action: Callable[[], Any]) -> Any:
     call = _call_text(function, args)
     try:
-        with time_limit():
+        with time_limit(), quiet():
             return action()
     except TimeLimit:
         raise Incorrect(
@@ -79,12 +130,19 @@ def _guarded(function: Callable[..., Any], args: tuple[Any, ...], action: Callab
             f"{call} called itself until Python gave up. Each call of itself must ask for "
             "something smaller, and one case must return without a call."
         ) from None
-    except (Exception, SystemExit) as error:
-        raise Incorrect(f"{call} raised {_named(error)}{_where(error, function)}") from None
+    except KeyboardInterrupt:
+        raise  # the reader's own: they have pressed the stop button
+    except BaseException as error:
+        raise Incorrect(f"{call} raised {named(error)}{_where(error, function)}") from None
 
 
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def named(error: BaseException) -> str:
+    """Name an exception and quote its message, as far as it has one that can be shown."""
+    try:
+        message = textwrap.shorten(str(error), LONGEST)
+    except Exception:  # the message is the reader's code as well
+        message = ""
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def _where(error: BaseException, function: Callable[..., Any]) -> str:
@@ -98,4 +156,4 @@ def _where(error: BaseException, function: Callable[..., Any]) -> str:
 
 def _call_text(function: Callable[..., Any], args: tuple[Any, ...]) -> str:
     name = getattr(function, "__name__", "your answer")
-    return f"{name}({', '.join(map(repr, args))})"
+    return f"{name}({', '.join(map(short, args))})"

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from ..explore import Scenario
 from ..viz import Figure, Note
-from .asking import blank_line
+from .asking import blank_line, named
 from .exercise import Exercise, Incorrect, Lesson, Prediction
 from .outcome import INCORRECT, NOT_ATTEMPTED, PASSED, Outcome
 from .progress import Progress
+
+FOLDER = "PFNCACHE_LAB_FOLDER"
+"""Environment variable: keep the reader's record there, and not beside the notebook. CI sets it."""
 
 T = TypeVar("T")
 
@@ -26,7 +31,7 @@ def setup(lesson: int, namespace: dict[str, Any]) -> Lab:
     from .. import __version__
 
     module = importlib.import_module(f"{__package__}.lessons.lesson_{lesson:02d}")
-    lab = Lab(module.LESSON, namespace, Path.cwd())
+    lab = Lab(module.LESSON, namespace, Path(os.environ.get(FOLDER) or Path.cwd()))
     print(f"Setup complete: pfncache_lab {__version__}. {lab.so_far()}")
     return lab
 
@@ -51,22 +56,19 @@ class Lab:
 
     def check(self, exercise: str) -> Outcome:
         """Judge the reader's answer: passed, not attempted or incorrect."""
-        task = self._exercise(exercise)
-        outcome = judge(task, self._namespace)
+        outcome = judge(self._exercise(exercise), self._namespace)
         if outcome.kind == PASSED:
-            self._progress.add_passed(task.id)
-        return outcome
+            self._progress.add_passed(exercise)
+        return replace(outcome, notice=self._progress.notice)
 
     def hint(self, exercise: str) -> Figure:
         """Show the next of three hints; after the third, all of them."""
-        task = self._exercise(exercise)
-        rungs = len(task.hints)
-        if self._progress.hints(task.id) < rungs:
-            self._progress.add_hint(task.id)
-        taken = max(1, self._progress.hints(task.id))
-        lines = [f"Hint {i + 1} of {rungs}: {task.hints[i]}" for i in range(taken)]
-        if taken == rungs:
-            lines.append(f'The next rung is lab.solution("{task.id}").')
+        hints = self._exercise(exercise).hints
+        taken = min(self._progress.hints(exercise) + 1, len(hints))
+        self._progress.set_hints(exercise, taken)
+        lines = [f"Hint {i} of {len(hints)}: {hint}" for i, hint in enumerate(hints[:taken], 1)]
+        if taken == len(hints):
+            lines.append(f'The next rung is lab.solution("{exercise}").')
         return Note("\n".join(lines))
 
     def solution(self, exercise: str) -> Figure:
@@ -127,15 +129,24 @@ def judge(exercise: Exercise, namespace: Mapping[str, Any]) -> Outcome:
     if name not in namespace:
         said = f"There is no `{name}` yet. Run the cell of the exercise first."
         return Outcome(exercise, NOT_ATTEMPTED, said)
-    answer = namespace[name]
+    try:
+        return _judge(exercise, namespace[name])
+    except Incorrect as wrong:
+        return Outcome(exercise, INCORRECT, str(wrong), wrong.shown)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # objects can be built so that they break whoever looks at them
+        said = f"The check could not judge `{name}`: looking at it raised {named(error)}."
+        return Outcome(exercise, INCORRECT, said)
+
+
+def _judge(exercise: Exercise, answer: Any) -> Outcome:
     line = blank_line(answer)
     if line is not None:
         where = f" (line {line})" if callable(answer) else ""
-        return Outcome(exercise, NOT_ATTEMPTED, f"A blank is left in `{name}`{where}.")
-    try:
-        correct = exercise.check(answer)
-    except Incorrect as wrong:
-        return Outcome(exercise, INCORRECT, str(wrong), wrong.shown)
+        said = f"A blank is left in `{exercise.answer}`{where}."
+        return Outcome(exercise, NOT_ATTEMPTED, said)
+    correct = exercise.check(answer)
     return Outcome(exercise, PASSED, correct.shows, correct.shown)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -14,7 +15,7 @@ PASSED = "passed"
 NOT_ATTEMPTED = "not attempted"
 INCORRECT = "incorrect"
 
-_COLOUR = {PASSED: "#2e7d32", NOT_ATTEMPTED: "#757575", INCORRECT: "#c62828"}
+_COLOR = {PASSED: "#2e7d32", NOT_ATTEMPTED: "#757575", INCORRECT: "#c62828"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -26,13 +27,15 @@ class Outcome:
     """'passed', 'not attempted' or 'incorrect'."""
     message: str
     shown: Shown | None = None
+    notice: str = ""
+    """What the reader should know about their record, if it could not be kept."""
 
     @property
     def headline(self) -> str:
         """The outcome and the exercise: '[passed] 00.1 Break counter += 1'."""
         return f"[{self.kind}] {self.exercise.id} {self.exercise.title}"
 
-    @property
+    @cached_property
     def picture(self) -> Figure | None:
         """The reader's own run: a film of it once it has passed, a still of what went wrong."""
         if self.shown is None:
@@ -43,7 +46,8 @@ class Outcome:
 
     def __repr__(self) -> str:
         picture = self.picture
-        parts = [f"{self.headline}\n{self.message}", picture.text if picture else "", self.advice]
+        head = f"{self.headline}\n{self.message}"
+        parts = [head, picture.text if picture else "", self.advice, self.notice]
         return "\n\n".join(part for part in parts if part)
 
     @property
@@ -57,8 +61,8 @@ class Outcome:
         picture = self.picture.html() if self.picture else ""
         message = escape(self.message).replace("\n", "<br>")
         html = (
-            f'<div class="pfn-outcome" style="border-left:6px solid {_COLOUR[self.kind]};'
+            f'<div class="pfn-outcome" style="border-left:6px solid {_COLOR[self.kind]};'
             f'padding:4px 12px"><b>{escape(self.headline)}</b><div>{message}</div>{picture}'
-            f"<div>{escape(self.advice)}</div></div>"
+            f"<div>{escape(self.advice)}</div><div>{escape(self.notice)}</div></div>"
         )
         return {"text/plain": repr(self), "text/html": html}

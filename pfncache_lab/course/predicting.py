@@ -42,5 +42,6 @@ class Question(w.VBox):
         return button
 
     def _tell(self, chosen: str | None) -> None:
-        text = f"Noted: {escape(chosen)}. Now run the next cell." if chosen else "Choose one."
+        text = f"Noted: {chosen}. Now run the next cell." if chosen else "Choose one."
+        text = escape(f"{text} {self._progress.notice}".rstrip())
         self._status.value = f'<div role="status" aria-live="polite">{text}</div>'

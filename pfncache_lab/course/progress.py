@@ -1,18 +1,27 @@
 """progress.py: what the reader has done, in one small file beside their notebooks.
 
-The file is read anew before each change and replaced in one step, so that two notebooks that are
-open at once do not undo each other, and a crash leaves the old file or the new one.
+Two notebooks may be open at once, so each change reads the file anew, under a lock: without it the
+second to write would undo the first, and this of all courses should not lose an update. The file is
+replaced in one step, so that a crash leaves the old one or the new one.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 FILE = "progress.json"
 VERSION = 1
+SECONDS_TO_LOCK = 5
+
+Record = dict[str, Any]
 
 
 class Progress:
@@ -21,6 +30,8 @@ class Progress:
     def __init__(self, folder: Path) -> None:
         """Use the record in `folder`; there need not be one yet."""
         self._path = folder / FILE
+        self._lock = FileLock(folder / f".{FILE}.lock")
+        self._unsaved: Record | None = None
         self.notice = ""
         """A sentence for the reader when the file could not be used, else empty."""
 
@@ -30,70 +41,88 @@ class Progress:
 
     def add_passed(self, exercise: str) -> None:
         """Remember that an exercise has passed; it stays passed."""
-        record = self._read()
-        if exercise not in record["passed"]:
-            record["passed"].append(exercise)
-            self._write(record)
+        if exercise not in self.passed():
+            self._change(lambda record: record["passed"].append(exercise))
 
     def prediction(self, name: str) -> str | None:
         """What the reader predicted, or None."""
-        chosen = self._read()["predictions"].get(name)
-        return str(chosen) if chosen is not None else None
+        chosen: str | None = self._read()["predictions"].get(name)
+        return chosen
 
     def add_prediction(self, name: str, chosen: str) -> None:
         """Remember what the reader predicts; the last choice counts."""
-        record = self._read()
-        record["predictions"][name] = chosen
-        self._write(record)
+        self._change(lambda record: record["predictions"].update({name: chosen}))
 
     def hints(self, exercise: str) -> int:
         """How many hints the reader has taken for this exercise."""
         return int(self._read()["hints"].get(exercise, 0))
 
-    def add_hint(self, exercise: str) -> None:
-        """Count one more hint."""
-        record = self._read()
-        record["hints"][exercise] = self.hints(exercise) + 1
-        self._write(record)
+    def set_hints(self, exercise: str, taken: int) -> None:
+        """Remember how many hints the reader has taken."""
+        self._change(lambda record: record["hints"].update({exercise: taken}))
 
-    def _read(self) -> dict[str, Any]:
+    def _change(self, change: Callable[[Record], object]) -> None:
+        """Read, change and write under the lock; without a file, remember as long as we live."""
+        record = self._read()
+        change(record)
         try:
-            record = json.loads(self._path.read_text(encoding="utf-8"))
+            with self._lock.acquire(timeout=SECONDS_TO_LOCK):
+                record = self._read()
+                change(record)
+                self._write(record)
+        except (OSError, Timeout) as problem:
+            why = getattr(problem, "strerror", None) or "another notebook holds it"
+            self.notice = f"{FILE} cannot be written ({why}): I remember only while this is open."
+            self._unsaved = record
+        else:
+            self._unsaved, self.notice = None, ""
+
+    def _read(self) -> Record:
+        if self._unsaved is not None:
+            return copy.deepcopy(self._unsaved)
+        try:
+            record: Record = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return _empty()
-        except (OSError, ValueError):
-            return self._set_aside("cannot be read")
-        if not _sound(record):
-            return self._set_aside("is not a record that this version knows")
-        return record  # type: ignore[no-any-return]
+        except OSError as problem:
+            self.notice = f"{FILE} cannot be read ({problem.strerror}): I start without it."
+            return _empty()
+        except (ValueError, RecursionError):
+            return self._set_aside()
+        return record if _sound(record) else self._set_aside()
 
-    def _set_aside(self, why: str) -> dict[str, Any]:
+    def _set_aside(self) -> Record:
         """Keep a file that is no use under another name: it may hold somebody's only record."""
-        spare = self._path.with_name("progress.damaged.json")
-        self.notice = f"{FILE} {why}; I kept it as {spare.name} and started a new one."
+        names = (f"progress.damaged{number or ''}.json" for number in count())
+        spare = next(path for path in map(self._path.with_name, names) if not path.exists())
         try:
             os.replace(self._path, spare)
-        except OSError:
-            self.notice = f"{FILE} {why}, and cannot be moved: nothing is remembered."
+        except OSError as problem:
+            self.notice = f"{FILE} is damaged and cannot be moved ({problem.strerror})."
+        else:
+            self.notice = f"{FILE} was damaged; I kept it as {spare.name} and started a new one."
         return _empty()
 
-    def _write(self, record: dict[str, Any]) -> None:
-        """Replace the file in one step. A folder that cannot be written costs only the memory."""
-        spare = self._path.with_name(f"{FILE}.{os.getpid()}")
-        try:
-            spare.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-            os.replace(spare, self._path)
-        except OSError as problem:
-            self.notice = f"{FILE} cannot be written ({problem.strerror}): nothing is remembered."
+    def _write(self, record: Record) -> None:
+        """Replace the file in one step."""
+        spare = self._path.with_name(f".{FILE}.new")
+        spare.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        os.replace(spare, self._path)
 
 
-def _empty() -> dict[str, Any]:
+def _empty() -> Record:
     return {"version": VERSION, "passed": [], "predictions": {}, "hints": {}}
 
 
 def _sound(record: Any) -> bool:
+    """Tell whether this is a record as we write it, to the last element."""
+    if not isinstance(record, dict) or record.get("version") != VERSION:
+        return False
+    passed, predictions, hints = (record.get(key) for key in ("passed", "predictions", "hints"))
     return (
-        isinstance(record, dict)
-        and record.get("version") == VERSION
-        and all(isinstance(record.get(key), type(value)) for key, value in _empty().items())
+        isinstance(passed, list)
+        and isinstance(predictions, dict)
+        and isinstance(hints, dict)
+        and all(isinstance(name, str) for name in [*passed, *predictions.values()])
+        and all(isinstance(number, int) for number in hints.values())
     )

@@ -7,7 +7,7 @@ stepper    a run as a film
 game       the reader is the scheduler
 figure     how a picture reaches the page, with its text twin
 dot        Graphviz, wherever there is one
-theme      colours and letters
+theme      colors and letters
 """
 
 from __future__ import annotations

@@ -16,27 +16,42 @@ import graphviz
 
 INSTALL_HINT = "(The picture needs Graphviz: `pip install graphviz-pure` brings one.)"
 
+SECONDS = 10
+"""No graph of the course takes a tenth of a second."""
+
 INK = "#010203"
-"""Stands for "the page's own text colour" in DOT source, which knows no CSS variables."""
+"""Stands for "the page's own text color" in DOT source, which knows no CSS variables."""
 
 
 def draw_dot(graph: graphviz.Digraph, label: str) -> str | None:
     """Lay out `graph` and return it as SVG, or None where no Graphviz can be run."""
     layout = find_layout()
-    if layout is None:
-        return None
-    command = [str(layout), "-Kdot", "-Tsvg"]
-    done = subprocess.run(command, input=graph.source, capture_output=True, encoding="utf-8")
-    return _embed(done.stdout, label) if done.returncode == 0 else None
+    document = _run(layout, graph.source) if layout else None
+    return _embed(document, label) if document else None
 
 
 @cache
 def find_layout() -> Path | None:
-    """Find the program that lays out graphs: `dot`, or the one from graphviz-pure."""
+    """Find a program that lays out graphs and works: `dot`, or the one from graphviz-pure."""
     beside = str(Path(sys.executable).parent)
-    found = shutil.which("dot") or shutil.which("graphviz-pure", path=beside)
-    found = found or shutil.which("graphviz-pure")
-    return Path(found) if found else None
+    found = (
+        shutil.which("dot"),
+        shutil.which("graphviz-pure", path=beside),
+        shutil.which("graphviz-pure"),
+    )
+    return next((Path(f) for f in found if f and _run(Path(f), "digraph{a->b}")), None)
+
+
+def _run(layout: Path, source: str) -> str | None:
+    """Return the SVG document, or None when this `dot` is broken, or hangs."""
+    command = [str(layout), "-Kdot", "-Tsvg"]
+    try:
+        done = subprocess.run(
+            command, input=source, capture_output=True, encoding="utf-8", timeout=SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 and "<svg" in done.stdout else None
 
 
 def _embed(document: str, label: str) -> str:

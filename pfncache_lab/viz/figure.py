@@ -30,8 +30,10 @@ class Figure:
     ) -> None:
         """Make a figure.
 
-        `frames` are SVG or HTML; `text` is the twin; `label` names the figure for a screen reader;
-        `captions` has a sentence for each frame; `stops` are the frames that "next switch" visits.
+        `frames` are SVG or HTML; `text` is the twin; `label` names the figure for a screen reader.
+        A film has a caption for each step, and `stops`, the steps that "next switch" visits. Its
+        steps are frames of their own; or there is one frame for all, in which whatever carries a
+        `data-step` that is still to come is pale.
         """
         self.text = text
         self._film = {
@@ -49,7 +51,8 @@ class Figure:
 
     def html(self) -> str:
         """Render the figure as a fragment of HTML."""
-        film = json.dumps(self._film, ensure_ascii=False).replace("</", r"<\/")
+        # No "<" at all: not only "</script>" would end the script early, "<!--" changes it as well.
+        film = json.dumps(self._film, ensure_ascii=False).replace("<", "\\u003c")
         return (
             f'<div class="pfn-figure"><pre>{html.escape(self.text)}</pre>'
             f'<script type="application/json">{film}</script>'

@@ -15,7 +15,7 @@ import ipywidgets as w
 from ..explore import BadSchedule, Run, Scenario, find_bug, letters, replay
 from .program import draw_positions
 from .stepper import headline, recorded
-from .theme import task_colour
+from .theme import task_color
 from .timeline import draw_timeline
 
 
@@ -71,7 +71,7 @@ class SchedulerGame(w.VBox):
         self.play("")
 
     def show_me(self) -> None:
-        """Play a schedule that breaks the program with as few switches as possible."""
+        """Play a schedule that breaks the program, with as few preemptions as possible."""
         found = find_bug(self.scenario)
         if found is None:
             self._say("There is no winning schedule: the program keeps its promise in all of them.")
@@ -84,7 +84,7 @@ class SchedulerGame(w.VBox):
         tooltip = f"Let task {name} take one step"
         button = self._button(f"Run {name}", tooltip, lambda: self.play(self.run.schedule + name))
         button.style = {
-            "button_color": task_colour(list(self.scenario.tasks), name),
+            "button_color": task_color(list(self.scenario.tasks), name),
             "text_color": "#fff",
         }
         button.add_class(f"pfn-run-{name}")
@@ -92,7 +92,7 @@ class SchedulerGame(w.VBox):
 
     def _button(self, text: str, tooltip: str, action: Callable[[], None]) -> w.Button:
         button = w.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
-        button.on_click(lambda _: action())
+        button.on_click(lambda _: self._try(action))
         return button
 
     def _controls(self) -> w.Widget:
@@ -101,11 +101,22 @@ class SchedulerGame(w.VBox):
 
     def _on_typing(self, change: dict[str, str]) -> None:
         """Play what was typed; what cannot be played is left standing, with the reason below."""
+        self._try(lambda: self._play_typed(change["new"]))
+
+    def _play_typed(self, text: str) -> None:
+        if letters(text) != self.run.schedule:
+            self.play(text)
+        else:
+            self._say(self._state_of_play())
+
+    def _try(self, action: Callable[[], None]) -> None:
+        """Do what a click or a key asks for. What it raises would be lost: Jupyter drops it."""
         try:
-            if letters(change["new"]) != self.run.schedule:
-                self.play(change["new"])
+            action()
         except BadSchedule as problem:
             self._say(str(problem))
+        except Exception as error:
+            self._say(f"The program raised {type(error).__name__}: {error}")
 
     def _draw(self) -> None:
         trace = recorded(self.run)

@@ -2,7 +2,7 @@
   // Puts the pictures of one figure in the place of its text, and steps through them.
   const root = document.currentScript.parentElement;
   const film = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
-  const last = film.frames.length - 1;
+  const last = Math.max(film.frames.length, film.captions.length) - 1;
   let at = last, timer = null;
 
   const make = (tag, attributes, parent) => {
@@ -12,7 +12,8 @@
   };
   root.querySelector("pre").hidden = true;
   const stage = make("div", { class: "pfn-stage", style: "overflow-x:auto" }, root);
-  if (last < 1) { stage.innerHTML = film.frames[0]; return; }
+  stage.innerHTML = film.frames[0];
+  if (last < 1) return;
 
   // JupyterLab binds the arrow keys as well: without this attribute it would move to another cell.
   const box = make("div", {
@@ -25,9 +26,17 @@
     style: "padding:2px 4px;font-family:var(--jp-ui-font-family,sans-serif)",
   }, root);
 
+  const draw = () => {
+    if (film.frames.length > 1) { stage.innerHTML = film.frames[at]; return; }
+    for (const part of stage.querySelectorAll("[data-step]")) {
+      part.classList.toggle("pale", part.dataset.step > at);
+      part.classList.toggle("now", part.dataset.step == at);
+    }
+    stage.querySelector("svg").setAttribute("aria-label", film.captions[at]);
+  };
   const show = (step) => {
     at = Math.max(0, Math.min(last, step));
-    stage.innerHTML = film.frames[at];
+    draw();
     caption.textContent = film.captions[at] || "";
     root.dataset.step = at;
     if (at === last) pause();

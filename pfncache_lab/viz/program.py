@@ -13,7 +13,7 @@ from typing import Any
 from ..explore import Scenario
 from ..sim import TaskView
 from .figure import Figure
-from .theme import task_colour
+from .theme import task_color
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def program_figure(scenario: Scenario) -> Figure:
     """Show what a scenario runs: the shared state, the code of each task, what must hold."""
     groups = _same_code(scenario)
     panels = "".join(
-        _panel(_who(names), task_colour(list(scenario.tasks), names[0]), _code(listing, None))
+        _panel(_who(names), task_color(list(scenario.tasks), names[0]), _code(listing, None))
         for names, listing in groups
     )
     state, promise = _shared(scenario), _promise(scenario)
@@ -49,7 +49,7 @@ def draw_positions(scenario: Scenario, frontier: Sequence[TaskView]) -> dict[str
     return {
         view.name: _panel(
             f"task {view.name}",
-            task_colour(names, view.name),
+            task_color(names, view.name),
             _code(_listing(scenario.tasks[view.name]), view.line.number if view.line else None),
             view.blocked or (f"next: {view.next}" if view.next else "finished"),
         )
@@ -127,12 +127,12 @@ def _row(name: str, text: str) -> str:
     return f'<div style="padding:2px 4px">{name}: <code>{escape(text)}</code></div>'
 
 
-def _panel(title: str, colour: str, code: str, foot: str = "") -> str:
+def _panel(title: str, color: str, code: str, foot: str = "") -> str:
     foot = f'<div class="pfn-next" style="padding:3px 8px">{escape(foot)}</div>' if foot else ""
     return (
         '<div class="pfn-task" style="margin:4px;background:var(--jp-layout-color0,#fff);'
-        f'color:var(--jp-content-font-color1,#111);border:1px solid {colour}">'
-        f'<div style="background:{colour};color:#fff;font-weight:bold;padding:2px 8px">'
+        f'color:var(--jp-content-font-color1,#111);border:1px solid {color}">'
+        f'<div style="background:{color};color:#fff;font-weight:bold;padding:2px 8px">'
         f"{title}</div>"
         f'<pre style="margin:6px 8px;line-height:1.4">{code}</pre>{foot}</div>'
     )

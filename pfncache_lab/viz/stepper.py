@@ -16,7 +16,7 @@ class TraceStepper(Figure):
         trace = recorded(run)
         steps = range(len(trace.events) + 1)
         super().__init__(
-            [draw_timeline(trace, step, headline(run)) for step in steps],
+            [draw_timeline(trace, 0, headline(run))],
             text_of(run),
             label="Time travel through this run",
             captions=[_caption(run, trace, step) for step in steps],

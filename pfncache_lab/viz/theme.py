@@ -1,6 +1,6 @@
-"""theme.py: the colours and letters of all pictures.
+"""theme.py: the colors and letters of all pictures.
 
-A picture takes the page's own colours where there are any (`--jp-…` is JupyterLab's), and brings a
+A picture takes the page's own colors where there are any (`--jp-…` is JupyterLab's), and brings a
 light card with dark letters where there are none. Colour is never the only sign: a task is a column
 and a name as well, a store is filled, a verdict has its cross or tick.
 """
@@ -15,8 +15,8 @@ CHAR = 7.3
 _TASKS = ("#0072b2", "#b35900", "#00785a", "#9b4f80")
 
 
-def task_colour(tasks: Sequence[str], task: str) -> str:
-    """Return the colour of a task, from a palette that colour-blind people can tell apart."""
+def task_color(tasks: Sequence[str], task: str) -> str:
+    """Return the color of a task, from a palette that color-blind people can tell apart."""
     return _TASKS[list(tasks).index(task) % len(_TASKS)]
 
 
@@ -37,5 +37,7 @@ STYLE = """<style>
 .pfn-svg .line{stroke:var(--jp-content-font-color1,#111);stroke-width:2;fill:none}
 .pfn-svg .switch{stroke:var(--jp-content-font-color1,#111);stroke-width:1.5;fill:none}
 .pfn-svg .switch{stroke-dasharray:3 3}
+.pfn-svg g rect{stroke-width:1.5}
+.pfn-svg g.now rect{stroke-width:3}
 .pfn-svg .pale{opacity:0.35}
 </style>"""

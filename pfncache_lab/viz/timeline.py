@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from html import escape
 
 from ..sim import Event, State, Trace
-from .theme import CHAR, STYLE, task_colour
+from .theme import CHAR, STYLE, task_color
 
 ROW = 50
 BOX = 36
@@ -21,7 +21,9 @@ GUTTER = 34
 def draw_timeline(trace: Trace, step: int | None = None, verdict: str = "") -> str:
     """Draw `trace` as it stands after `step` steps (None: all of them), as SVG.
 
-    `verdict` is written under the last step: '✗ …' in the colour of errors, '✓ …' of success.
+    The pictures of two steps differ only in the classes of what carries a `data-step`: pale, now.
+
+    `verdict` is written under the last step: '✗ …' in the color of errors, '✓ …' of success.
     """
     total = len(trace.events)
     at = total if step is None else step
@@ -30,7 +32,7 @@ def draw_timeline(trace: Trace, step: int | None = None, verdict: str = "") -> s
         *frame.header(),
         *frame.state_row(0, trace.start, set(), at),
         *(line for event in trace.events for line in frame.event(event, at)),
-        *frame.verdict(verdict, pale=at < total),
+        *frame.verdict(verdict, at),
         *frame.legend(),
     ]
     label = f"Timeline, step {at} of {total}. " + (verdict if at == total else "")
@@ -67,24 +69,22 @@ class _Frame:
 
     def header(self) -> Iterator[str]:
         for task in self.trace.tasks:
-            x, colour = self.x(task), task_colour(self.trace.tasks, task)
-            yield f'<rect x="{x}" y="10" width="{self.lane - 12}" height="22" fill="{colour}"/>'
+            x, color = self.x(task), task_color(self.trace.tasks, task)
+            yield f'<rect x="{x}" y="10" width="{self.lane - 12}" height="22" fill="{color}"/>'
             yield _text(x + 10, 26, f"task {task}", "head")
         yield _text(self.state_x, 26, "shared state", "quiet")
 
     def event(self, event: Event, at: int) -> Iterator[str]:
-        pale = ' class="pale"' if event.step > at else ""
         x, y = self.x(event.task), self.y(event.step)
-        yield f'<g{pale} data-step="{event.step}">'
+        yield _group(event.step, at)
         yield from self._arrow(event)
         yield _text(GUTTER - 8, y + 22, str(event.step), "number")
-        colour = task_colour(self.trace.tasks, event.task)
+        color = task_color(self.trace.tasks, event.task)
         dash = ' stroke-dasharray="4 3"' if event.kind == "spin" else ""
-        fill = f'fill="{colour}" fill-opacity="0.22"' if event.kind == "store" else 'class="hollow"'
-        ring = 3 if event.step == at else 1.5
+        fill = f'fill="{color}" fill-opacity="0.22"' if event.kind == "store" else 'class="hollow"'
         yield (
             f'<rect x="{x}" y="{y}" width="{self.lane - 12}" height="{BOX}" rx="4" {fill} '
-            f'stroke="{colour}" stroke-width="{ring}"{dash}/>'
+            f'stroke="{color}"{dash}/>'
         )
         yield _text(x + 8, y + 15, event.line.text, "code")
         yield _text(x + 8, y + 30, event.text, "effect")
@@ -104,20 +104,19 @@ class _Frame:
             yield f'<path class="switch" d="M{x0} {y0}L{x1} {y1}"/>'
 
     def state_row(self, step: int, state: State, changed: set[str], at: int) -> Iterator[str]:
-        pale = ' class="pale"' if step > at else ""
         x, y = self.state_x, self.y(step) + 22
-        yield f"<g{pale}>"
+        yield _group(step, at)
         for name, value in state.items():
             text = _field(name, value)
             yield _text(x, y, text, "changed" if name in changed else "state")
             x += int((len(text) + 2) * CHAR)
         yield "</g>"
 
-    def verdict(self, sentence: str, pale: bool) -> Iterator[str]:
+    def verdict(self, sentence: str, at: int) -> Iterator[str]:
         kind = {"✗": "bad", "✓": "good"}.get(sentence[:1], "quiet")
-        opacity = ' class="pale"' if pale else ""
-        y = self.y(len(self.trace.events) + 1) + 16
-        yield f"<g{opacity}>{_text(GUTTER - 20, y, sentence, kind)}</g>"
+        total = len(self.trace.events)
+        text = _text(GUTTER - 20, self.y(total + 1) + 16, sentence, kind)
+        yield f"{_group(total, at)}{text}</g>"
 
     def legend(self) -> Iterator[str]:
         y = self.height - 16
@@ -131,6 +130,12 @@ class _Frame:
             x += 44 + int(len(name) * CHAR)
         yield f'<path class="switch" d="M{x} {y - 10}l22 11"/>'
         yield _text(x + 28, y, "the scheduler switches", "quiet")
+
+
+def _group(step: int, at: int) -> str:
+    """Open a group of what belongs to `step`, in a picture of step `at`."""
+    kind = "pale" if step > at else "now" if step == at else ""
+    return f'<g class="{kind}" data-step="{step}">'
 
 
 def _field(name: str, value: object) -> str:

@@ -7,7 +7,7 @@ import graphviz
 from ..explore import Result, Run
 from .dot import INK, INSTALL_HINT, draw_dot
 from .figure import Figure, Note
-from .theme import task_colour
+from .theme import task_color
 
 MAX_LEAVES = 40
 """A tree with more leaves than this is no picture that anybody can read."""
@@ -41,8 +41,8 @@ def _graph(result: Result) -> graphviz.Digraph:
             here = run.schedule[: depth + 1]
             if here not in drawn:
                 drawn.add(here)
-                colour = task_colour(list(result.scenario.tasks), name)
-                graph.edge(run.schedule[:depth] or "start", here, label=f" {name}", color=colour)
+                color = task_color(list(result.scenario.tasks), name)
+                graph.edge(run.schedule[:depth] or "start", here, label=f" {name}", color=color)
         graph.node(run.schedule, label=_leaf(run), shape="box", style=_style(run))
     return graph
 

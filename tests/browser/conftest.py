@@ -105,8 +105,9 @@ def command(address: str, work: Path) -> list[str]:
 
 def private(home: Path) -> dict[str, str]:
     """Keep Jupyter off whatever the machine's user has."""
+    ours = {key: value for key, value in os.environ.items() if key != "PFNCACHE_LAB_FOLDER"}
     return {
-        **os.environ,
+        **ours,
         "HOME": str(home),
         "JUPYTER_PREFER_ENV_PATH": "1",
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),

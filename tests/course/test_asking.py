@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 
 import pytest
 
 from pfncache_lab.course import limits
-from pfncache_lab.course.asking import ask, ask_for_list, blank_line
+from pfncache_lab.course.asking import ask, ask_for_list, blank_line, short
 from pfncache_lab.course.exercise import Incorrect
+from pfncache_lab.course.lab import judge
+from pfncache_lab.course.lessons.lesson_00 import LESSON
 from pfncache_lab.course.limits import TimeLimit, time_limit
 from pfncache_lab.explore import replay
 from tests.programs import counting
@@ -33,17 +36,6 @@ def loops(n):
         pass
 
 
-def swallows(n):
-    while True:
-        try:
-            while True:
-                n += 1
-        except BaseException:
-            n = 0
-            if n:
-                break
-
-
 def swallows_some(n):
     for _ in range(3):
         try:
@@ -59,6 +51,24 @@ def sleeps(n):
 
 def never_less(n):
     return never_less(n)
+
+
+class Evil(str):
+    """Breaks whoever looks at it."""
+
+    def _break(self, *args):
+        raise RuntimeError("do not look at me")
+
+    __repr__ = __str__ = __eq__ = __hash__ = __len__ = __iter__ = _break
+
+
+class EvilError(BaseException):
+    def __str__(self):
+        raise RuntimeError("nor at me")
+
+
+def raises_evil(n):
+    raise EvilError
 
 
 def exits(n):
@@ -167,6 +177,46 @@ def test_a_task_that_hangs_between_two_steps_is_stopped_and_the_machine_is_free_
     assert replay(counting("ab"), "aabb").finished
 
 
+def test_an_error_whose_message_fails_is_a_sentence():
+    assert sentence(raises_evil, 1).startswith("raises_evil(1) raised EvilError,")
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: Evil("x"), lambda: "a" * 10**7, lambda: 10**5000, lambda: [[[0]]] * 10**6]
+)
+def test_whatever_is_returned_a_sentence_about_it_is_short(make):
+    assert len(short(make())) < 500
+
+
+@pytest.mark.parametrize("exercise", LESSON.exercises, ids=lambda e: e.id)
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Evil("ab"), lambda: lambda *a: Evil("ab"), lambda: lambda *a: [Evil("ab")]],
+    ids=["itself", "what it returns", "what that holds"],
+)
+def test_a_check_judges_what_cannot_be_looked_at(exercise, make):
+    assert judge(exercise, {exercise.answer: make()}).kind == "incorrect"
+
+
+def test_what_an_answer_prints_is_let_through_in_part(capsys):
+    def chatty():
+        for line in range(10_000):
+            print("line", line)
+
+    ask(chatty)
+    said = capsys.readouterr().out.splitlines()
+    assert said == [*(f"line {n}" for n in range(20)), "(… and 9980 lines more)"]
+
+
+def test_an_answer_that_never_stops_printing_is_stopped_and_cut(capsys):
+    def flood():
+        while True:
+            print("x" * 60)
+
+    assert "did not come back" in sentence(flood)
+    assert len(capsys.readouterr().out) < 2000
+
+
 # -- blanks ---------------------------------------------------------------------------------------
 
 
@@ -174,6 +224,12 @@ def has_a_blank(n):
     if n:
         return 1
     return ____
+
+
+def has_an_ellipsis_below(n):
+    if n < 0:
+        ...
+    return n
 
 
 def has_an_ellipsis(n):
@@ -197,6 +253,8 @@ def is_filled(n):
         (None, None),
         (has_a_blank, 4),
         (has_an_ellipsis, 3),
+        (has_an_ellipsis_below, None),
+        (functools.lru_cache(has_a_blank), 4),
         (is_filled, None),
     ],
 )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pfncache_lab import SchedulerGame
+from pfncache_lab import Condition, Scenario, SchedulerGame
 from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
 from pfncache_lab.explore import BadSchedule
-from tests.programs import counting
+from tests.programs import Shared, counting, set_flag
 
 
 def click(game: SchedulerGame, *names: str) -> None:
@@ -62,6 +62,24 @@ def test_what_cannot_be_played_stays_in_the_field_with_the_reason(typed, sentenc
     assert (game.run.schedule, game._typed.value) == ("a", typed)
     click(game, "b")
     assert game._typed.value == "ab"
+
+
+def test_a_sentence_about_what_was_typed_goes_with_it():
+    game = SchedulerGame(COUNTER)
+    for typed in ["a", "ax", "a"]:
+        game._typed.value = typed
+    assert "Who runs next?" in status(game)
+
+
+@pytest.mark.parametrize(
+    "move", [lambda g: click(g, "a"), lambda g: setattr(g._typed, "value", "a")]
+)
+def test_a_program_that_raises_says_so_on_the_page(move):
+    """Goal: no click is dead. Method: a condition with a typo, which only the last step runs."""
+    mistaken = Condition("counter == 1", lambda shared: shared.countr == 1)
+    game = SchedulerGame(Scenario("typo", Shared, {"a": set_flag}, [mistaken]))
+    move(game)
+    assert "The program raised AttributeError: " in status(game)
 
 
 def test_undo_and_restart():

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...explore import BadSchedule, Condition, Result, Run, Scenario, explore, find_bug, replay
 from ...sim import Struct, cpu_relax, marked
-from ..asking import ask_for_list
+from ..asking import ask_for_list, short
 from ..exercise import Correct, Exercise, Incorrect, Lesson, Mutant, Prediction
 
 # -- the programs ----------------------------------------------------------------------------------
@@ -117,32 +117,32 @@ def schedules(a, b):
     return a_first + b_first
 
 
-CASES = ((1, 1), (2, 1), (0, 3), (2, 2), (1, 4), (4, 4))
+CASES = ((1, 1), (2, 1), (0, 3), (3, 0), (0, 0), (2, 2), (1, 4), (4, 4), (1, 1))
+"""The first comes again at the end: an answer that remembers an earlier call is wrong."""
 
 
 def check_schedules(function: Any) -> Correct:
     """Judge an enumeration: each case exactly, then its six schedules on the machine."""
     if not callable(function):
-        raise Incorrect(f"`schedules` should be a function; it is {function!r}.")
-    for a, b in CASES:
-        _check_case(function, a, b)
-    six = ask_for_list(function, 2, 2, most=6)
-    result = Result(COUNTER, tuple(replay(COUNTER, schedule) for schedule in sorted(six)), True)
+        raise Incorrect(f"`schedules` should be a function; it is {short(function)}.")
+    answers = {(a, b): _check_case(function, a, b) for a, b in CASES}
+    six = sorted(answers[2, 2])
+    result = Result(COUNTER, tuple(replay(COUNTER, schedule) for schedule in six), True)
     return Correct(
-        f"{len(CASES)} cases, up to {comb(8, 4)} schedules for two tasks of four steps. "
+        f"{len(answers)} cases, up to {comb(8, 4)} schedules for two tasks of four steps. "
         f"I ran your six on the counter: {len(result.failures)} of them lose an increment.",
         result,
     )
 
 
-def _check_case(function: Callable[..., Any], a: int, b: int) -> None:
+def _check_case(function: Callable[..., Any], a: int, b: int) -> list[str]:
     call, right = f"schedules({a}, {b})", set(_orders(a, b))
     got = ask_for_list(function, a, b, most=4 * len(right) + 100)
     for item in got:
-        if not isinstance(item, str):
-            raise Incorrect(f"{call} holds {item!r}, which is no string.")
+        if type(item) is not str:
+            raise Incorrect(f"{call} holds {short(item)}, which is no string.")
         if item not in right:
-            raise Incorrect(f"{call} holds {item!r}. {_stranger(item, a, b)}")
+            raise Incorrect(f"{call} holds {short(item)}. {_stranger(item, a, b)}")
     twice = [item for item, n in Counter(got).items() if n > 1]
     if twice:
         raise Incorrect(
@@ -153,6 +153,7 @@ def _check_case(function: Callable[..., Any], a: int, b: int) -> None:
         raise Incorrect(
             f"{call} has {len(got)} of {len(right)} schedules. {missing[0]!r}, for one, is missing."
         )
+    return got
 
 
 def _orders(a: int, b: int) -> list[str]:
@@ -233,6 +234,26 @@ def nothing_left(a, b):
     return ["a" + rest for rest in nothing_left(a - 1, b)] + [
         "b" + rest for rest in nothing_left(a, b - 1)
     ]
+
+
+def forgets_when_b_is_done(a, b):
+    """Think of the end of a only."""
+    if b == 0:
+        return []
+    if a == 0:
+        return ["b" * b]
+    b_first = ["b" + rest for rest in forgets_when_b_is_done(a, b - 1) or ["a" * a]]
+    return ["a" + rest for rest in forgets_when_b_is_done(a - 1, b)] + b_first
+
+
+def remembers(a, b, seen=[]):  # noqa: B006
+    """Leave out what an earlier call has returned."""
+    from itertools import combinations
+
+    every = ["".join("ba"[i in c] for i in range(a + b)) for c in combinations(range(a + b), a)]
+    new = [schedule for schedule in every if schedule not in seen]
+    seen.extend(new)
+    return new
 
 
 def only_the_number(a, b):
@@ -374,6 +395,8 @@ LESSON = Lesson(
                 "the same twice": Mutant(the_same_twice, "more than once"),
                 "any letters": Mutant(any_letters, "Task a takes 1 step and task b 1 step; here a"),
                 "letters lost": Mutant(letters_lost, "It has 1 step, and the two tasks have 2"),
+                "b has no steps": Mutant(forgets_when_b_is_done, "schedules(3, 0) has 0 of 1"),
+                "remembers": Mutant(remembers, "schedules(1, 1) has 0 of 2"),
                 "nothing left": Mutant(nothing_left, "has 0 of 2 schedules"),
                 "only the number": Mutant(only_the_number, "returned 2, which is no list"),
                 "never smaller": Mutant(never_smaller, "called itself until Python gave up"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import io
 import reprlib
+import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -65,6 +67,30 @@ def quiet() -> Iterator[None]:
         print(printed.summary(), end="")
 
 
+@contextmanager
+def no_way_out() -> Iterator[None]:
+    """Refuse `input()`, which would wait for the reader, and IPython's `exit()`.
+
+    The latter would end the notebook's kernel, when the check is long over.
+    """
+
+    def refuse(*args: object) -> Any:
+        raise SystemExit("an answer must not ask or leave")
+
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    before = builtins.input
+    builtins.input = refuse
+    if shell is not None:
+        shell.ask_exit = refuse
+    try:
+        yield
+    finally:
+        builtins.input = before
+        if shell is not None:
+            del shell.ask_exit
+
+
 class _FirstLines(io.TextIOBase):
     def __init__(self) -> None:
         self._kept: list[str] = []
@@ -118,7 +144,7 @@ def _is_ellipsis(statement: ast.stmt) -> bool:
 def _guarded(function: Callable[..., Any], args: tuple[Any, ...], action: Callable[[], Any]) -> Any:
     call = _call_text(function, args)
     try:
-        with time_limit(), quiet():
+        with time_limit(), quiet(), no_way_out():
             return action()
     except TimeLimit:
         raise Incorrect(

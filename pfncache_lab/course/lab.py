@@ -59,7 +59,10 @@ class Lab:
         outcome = judge(self._exercise(exercise), self._namespace)
         if outcome.kind == PASSED:
             self._progress.add_passed(exercise)
-        return replace(outcome, notice=self._progress.notice)
+        notice = self._progress.notice
+        if outcome.kind != PASSED and exercise in self._progress.passed():
+            notice = f"You have passed this exercise before, and it counts. {notice}".rstrip()
+        return replace(outcome, notice=notice)
 
     def hint(self, exercise: str) -> Figure:
         """Show the next of three hints; after the third, all of them."""
@@ -68,7 +71,7 @@ class Lab:
         self._progress.set_hints(exercise, taken)
         lines = [f"Hint {i} of {len(hints)}: {hint}" for i, hint in enumerate(hints[:taken], 1)]
         if taken == len(hints):
-            lines.append(f'The next rung is lab.solution("{exercise}").')
+            lines.append(f'What is left is lab.solution("{exercise}").')
         return Note("\n".join(lines))
 
     def solution(self, exercise: str) -> Figure:
@@ -113,7 +116,7 @@ class Lab:
         if todo:
             line = f"{total - len(todo)} of {total} exercises passed; next: {todo[0].id}."
         else:
-            line = f"All {total} exercises passed."
+            line = f"All {total} exercises of this lesson passed."
         return f"{line} {self._progress.notice}".rstrip()
 
     def _exercise(self, exercise: str) -> Exercise:

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any
 
 from ..explore import Run
-from ..viz import Figure, TraceStepper, show
+from ..viz import Figure, TraceStepper, prose, show
 from .exercise import Exercise, Shown
 
 PASSED = "passed"
@@ -55,14 +55,13 @@ class Outcome:
         """Where to go from here, unless the exercise is done."""
         if self.kind == PASSED:
             return ""
-        return f'Stuck? lab.hint("{self.exercise.id}") has three rungs.'
+        return f'Stuck? Run lab.hint("{self.exercise.id}"): there are three hints.'
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
         picture = self.picture.html() if self.picture else ""
-        message = escape(self.message).replace("\n", "<br>")
         html = (
             f'<div class="pfn-outcome" style="border-left:6px solid {_COLOR[self.kind]};'
-            f'padding:4px 12px"><b>{escape(self.headline)}</b><div>{message}</div>{picture}'
-            f"<div>{escape(self.advice)}</div><div>{escape(self.notice)}</div></div>"
+            f'padding:4px 12px"><b>{escape(self.headline)}</b><div>{prose(self.message)}</div>'
+            f"{picture}<div>{escape(self.advice)}</div><div>{escape(self.notice)}</div></div>"
         )
         return {"text/plain": repr(self), "text/html": html}

@@ -22,8 +22,8 @@ class Question(w.VBox):
         self._progress = progress
         self._name = name
         self._status = w.HTML()
-        buttons = [self._button(option) for option in options]
-        row = w.HBox(buttons, layout={"flex_flow": "row wrap"})
+        self._buttons = {option: self._button(option) for option in options}
+        row = w.HBox(list(self._buttons.values()), layout={"flex_flow": "row wrap"})
         super().__init__([w.HTML(f"<b>Predict:</b> {escape(question)}"), row, self._status])
         self.add_class("pfn-question")
         self._tell(progress.prediction(name))
@@ -42,6 +42,8 @@ class Question(w.VBox):
         return button
 
     def _tell(self, chosen: str | None) -> None:
+        for option, button in self._buttons.items():
+            button.icon = "check" if option == chosen else ""
         text = f"Noted: {chosen}. Now run the next cell." if chosen else "Choose one."
         text = escape(f"{text} {self._progress.notice}".rstrip())
         self._status.value = f'<div role="status" aria-live="polite">{text}</div>'

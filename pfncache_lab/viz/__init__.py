@@ -16,7 +16,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
 from ..explore import Result, Run, Scenario
-from .figure import Figure, Note
+from .figure import Figure, Note, prose
 from .program import program_figure
 from .stepper import TraceStepper, run_figure
 from .timeline import draw_timeline
@@ -51,4 +51,4 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-__all__ = ["Figure", "Note", "SchedulerGame", "TraceStepper", "draw_timeline", "show"]
+__all__ = ["Figure", "Note", "SchedulerGame", "TraceStepper", "draw_timeline", "prose", "show"]

@@ -20,7 +20,8 @@ SECONDS = 10
 """No graph of the course takes a tenth of a second."""
 
 INK = "#010203"
-"""Stands for "the page's own text color" in DOT source, which knows no CSS variables."""
+BAD = "#010204"
+"""Stand for the page's own colors of text and of errors in DOT source, which knows no variables."""
 
 
 def draw_dot(graph: graphviz.Digraph, label: str) -> str | None:
@@ -57,5 +58,6 @@ def _run(layout: Path, source: str) -> str | None:
 def _embed(document: str, label: str) -> str:
     """Cut the <svg> out of the document, name it for a screen reader, let it follow the theme."""
     svg = document[document.index("<svg") :].strip()
-    ink = svg.replace(INK, "var(--jp-content-font-color1,#111)")
-    return ink.replace("<svg", f'<svg role="img" aria-label="{label}" class="pfn-dot"', 1)
+    svg = svg.replace(INK, "var(--jp-content-font-color1,#111)")
+    svg = svg.replace(BAD, "var(--jp-error-color0,#b00020)")
+    return svg.replace("<svg", f'<svg role="img" aria-label="{label}" class="pfn-dot"', 1)

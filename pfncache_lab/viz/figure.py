@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from importlib import resources
 from typing import Any
@@ -60,6 +61,12 @@ class Figure:
         )
 
 
+def prose(text: str) -> str:
+    """Turn a few sentences into HTML: lines, and code where there are backticks."""
+    marked_up = re.sub(r"`([^`\n]+)`", r"<code>\1</code>", html.escape(text))
+    return marked_up.replace("\n", "<br>")
+
+
 class Note(Figure):
     """A few lines to read: no picture, the same words everywhere."""
 
@@ -70,10 +77,10 @@ class Note(Figure):
 
     def html(self) -> str:
         """Render the note as a fragment of HTML."""
-        text = html.escape(self.text)
         if self._code:
-            return f'<pre class="pfn-note">{text}</pre>'
-        return f'<div class="pfn-note">{text.replace(chr(10), "<br>")}</div>'
+            scroll = "white-space:pre;overflow-x:auto"
+            return f'<pre class="pfn-note" style="{scroll}">{html.escape(self.text)}</pre>'
+        return f'<div class="pfn-note">{prose(self.text)}</div>'
 
 
 _PLAYER = resources.files(__package__).joinpath("player.js").read_text(encoding="utf-8")

@@ -8,11 +8,13 @@ field as well, so that the whole game can be played from the keyboard by typing.
 from __future__ import annotations
 
 from collections.abc import Callable
-from html import escape
+from importlib import resources
 
 import ipywidgets as w
+from IPython.display import HTML, display
 
 from ..explore import BadSchedule, Run, Scenario, find_bug, letters, replay
+from .figure import prose
 from .program import draw_positions
 from .stepper import headline, recorded
 from .theme import task_color
@@ -29,6 +31,7 @@ class SchedulerGame(w.VBox):
         self._panels = {name: w.HTML() for name in scenario.tasks}
         self._buttons = {name: self._task_button(name) for name in scenario.tasks}
         self._undo = self._button("Undo", "Take the last step back", self.undo)
+        self._undo.add_class("pfn-undo")
         self._restart = self._button("Restart", "Go back to the first step", self.restart)
         self._show_me = self._button(
             "Show me a winning schedule", "Let the search find one", self.show_me
@@ -49,6 +52,11 @@ class SchedulerGame(w.VBox):
     def __repr__(self) -> str:
         tasks = " and ".join(self.scenario.tasks)
         return f"<A game of tasks {tasks}; so far {self.run.schedule!r}. {self.run.verdict()}>"
+
+    def _ipython_display_(self) -> None:
+        """Show the game, and the script that keeps its keys away from the notebook."""
+        display(self._repr_mimebundle_(), raw=True)
+        display(HTML(f"<script>{_KEYS}</script>"))
 
     @property
     def won(self) -> bool:
@@ -74,7 +82,7 @@ class SchedulerGame(w.VBox):
         """Play a schedule that breaks the program, with as few preemptions as possible."""
         found = find_bug(self.scenario)
         if found is None:
-            self._say("There is no winning schedule: the program keeps its promise in all of them.")
+            self._say("I found no schedule that breaks this program.")
         else:
             self.play(found.schedule)
 
@@ -91,13 +99,16 @@ class SchedulerGame(w.VBox):
         return button
 
     def _button(self, text: str, tooltip: str, action: Callable[[], None]) -> w.Button:
-        button = w.Button(description=text, tooltip=tooltip, layout={"width": "auto"})
+        layout = {"width": "auto", "flex": "0 0 auto"}
+        button = w.Button(description=text, tooltip=tooltip, layout=layout)
         button.on_click(lambda _: self._try(action))
         return button
 
     def _controls(self) -> w.Widget:
-        tasks = w.HBox([w.VBox([self._panels[n], self._buttons[n]]) for n in self.scenario.tasks])
-        return w.VBox([tasks, w.HBox([self._typed, self._undo, self._restart, self._show_me])])
+        wrap = {"flex_flow": "row wrap"}
+        panels = [w.VBox([self._panels[n], self._buttons[n]]) for n in self.scenario.tasks]
+        moves = [self._typed, self._undo, self._restart, self._show_me]
+        return w.VBox([w.HBox(panels, layout=wrap), w.HBox(moves, layout=wrap)])
 
     def _on_typing(self, change: dict[str, str]) -> None:
         """Play what was typed; what cannot be played is left standing, with the reason below."""
@@ -114,6 +125,7 @@ class SchedulerGame(w.VBox):
         try:
             action()
         except BadSchedule as problem:
+            self._restart.disabled = False  # it clears the field, too
             self._say(str(problem))
         except Exception as error:
             self._say(f"The program raised {type(error).__name__}: {error}")
@@ -131,16 +143,18 @@ class SchedulerGame(w.VBox):
 
     def _state_of_play(self) -> str:
         if self.won:
-            return f"You broke it with {self.run.schedule}. {self.run.verdict()}"
+            return f"You won: {self.run.schedule} breaks it. {self.run.verdict()}"
         if self.run.finished:
-            return "The program kept its promise this time. Undo a few steps, or restart."
+            return "Nothing went wrong this time. Undo a few steps, or restart."
         if not self.run.schedule:
             return "Who runs first? Click a task, or type its letter into the field."
         return "Who runs next?"
 
     def _say(self, sentence: str) -> None:
-        mark = "<b>You won.</b> " if self.won else ""
         self._status.value = (
             '<div class="pfn-status" role="status" aria-live="polite" style="padding:2px 4px">'
-            f"{mark}{escape(sentence)}</div>"
+            f"{prose(sentence)}</div>"
         )
+
+
+_KEYS = resources.files(__package__).joinpath("game.js").read_text(encoding="utf-8")

@@ -11,20 +11,22 @@
     return parent.appendChild(element);
   };
   root.querySelector("pre").hidden = true;
+  const controls = make("div", {}, root);
   const stage = make("div", { class: "pfn-stage", style: "overflow-x:auto" }, root);
   stage.innerHTML = film.frames[0];
   if (last < 1) return;
 
-  // JupyterLab binds the arrow keys as well: without this attribute it would move to another cell.
+  // JupyterLab binds these keys as well, and asks the focused element alone whether they are ours.
+  const ours = { "data-lm-suppress-shortcuts": "true" };
   const box = make("div", {
-    class: "pfn-controls", role: "group", tabindex: "0", "data-lm-suppress-shortcuts": "true",
+    class: "pfn-controls", role: "group", tabindex: "0", ...ours,
     "aria-label": film.label + ". Keys: left, right, home, end, n for the next switch, p to play.",
     style: "display:flex;flex-wrap:wrap;gap:4px;align-items:center;padding:4px;max-width:760px",
-  }, root);
+  }, controls);
   const caption = make("div", {
     class: "pfn-caption", "aria-live": "polite",
     style: "padding:2px 4px;font-family:var(--jp-ui-font-family,sans-serif)",
-  }, root);
+  }, controls);
 
   const draw = () => {
     if (film.frames.length > 1) { stage.innerHTML = film.frames[at]; return; }
@@ -55,7 +57,7 @@
   const nextSwitch = () => film.stops.find((stop) => stop > at) ?? last;
   const button = (text, action) => {
     const b = make("button", {
-      type: "button",
+      type: "button", ...ours,
       style: "font:inherit;padding:3px 9px;border-radius:3px;cursor:pointer;" +
         "border:1px solid var(--jp-border-color1,#888);" +
         "color:var(--jp-ui-font-color1,#111);background:var(--jp-layout-color2,#eee)",

@@ -13,7 +13,7 @@ from typing import Any
 from ..explore import Scenario
 from ..sim import TaskView
 from .figure import Figure
-from .theme import task_color
+from .theme import NEUTRAL, task_color
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,15 @@ def program_figure(scenario: Scenario) -> Figure:
     """Show what a scenario runs: the shared state, the code of each task, what must hold."""
     groups = _same_code(scenario)
     panels = "".join(
-        _panel(_who(names), task_color(list(scenario.tasks), names[0]), _code(listing, None))
+        _panel(_who(names), _header_color(scenario, names), _code(listing, None))
         for names, listing in groups
     )
     state, promise = _shared(scenario), _promise(scenario)
-    html = _card(f"{_row('Shared', state)}{panels}{_row('At the end', promise)}")
+    html = _card(f"{_row('Shared', state)}{panels}{_row('Should hold at the end', promise)}")
     text = "\n".join(
         f"{_who(names)}:\n{textwrap.indent(code.text, '    ')}" for names, code in groups
     )
-    twin = f"shared: {state}\n{text}\nat the end: {promise}"
+    twin = f"shared: {state}\n{text}\nshould hold at the end: {promise}"
     return Figure([html], twin, label=f"The program {scenario.name}")
 
 
@@ -55,6 +55,10 @@ def draw_positions(scenario: Scenario, frontier: Sequence[TaskView]) -> dict[str
         )
         for view in frontier
     }
+
+
+def _header_color(scenario: Scenario, names: Sequence[str]) -> str:
+    return NEUTRAL if len(names) > 1 else task_color(list(scenario.tasks), names[0])
 
 
 def _same_code(scenario: Scenario) -> list[tuple[list[str], _Listing]]:
@@ -134,5 +138,6 @@ def _panel(title: str, color: str, code: str, foot: str = "") -> str:
         f'color:var(--jp-content-font-color1,#111);border:1px solid {color}">'
         f'<div style="background:{color};color:#fff;font-weight:bold;padding:2px 8px">'
         f"{title}</div>"
-        f'<pre style="margin:6px 8px;line-height:1.4">{code}</pre>{foot}</div>'
+        f'<pre style="margin:6px 8px;line-height:1.4;white-space:pre;overflow-x:auto">{code}</pre>'
+        f"{foot}</div>"
     )

@@ -14,6 +14,8 @@ CHAR = 7.3
 
 _TASKS = ("#0072b2", "#b35900", "#00785a", "#9b4f80")
 
+NEUTRAL = "#5f6368"
+
 
 def task_color(tasks: Sequence[str], task: str) -> str:
     """Return the color of a task, from a palette that color-blind people can tell apart."""
@@ -21,7 +23,7 @@ def task_color(tasks: Sequence[str], task: str) -> str:
 
 
 STYLE = """<style>
-.pfn-svg{max-width:none;font-size:12px}
+.pfn-svg{max-width:100%;height:auto;font-size:12px}
 .pfn-svg{font-family:var(--jp-code-font-family,ui-monospace,Menlo,Consolas,monospace)}
 .pfn-svg text{fill:var(--jp-content-font-color1,#111)}
 .pfn-svg .card{fill:var(--jp-layout-color0,#fff);stroke:var(--jp-border-color1,#bbb)}

@@ -12,6 +12,7 @@ from html import escape
 from ..sim import Event, State, Trace
 from .theme import CHAR, STYLE, task_color
 
+NOW = 'style="stroke-width:3"'
 ROW = 50
 BOX = 36
 TOP = 40
@@ -45,12 +46,20 @@ class _Frame:
     def __init__(self, trace: Trace, verdict: str) -> None:
         self.trace = trace
         longest = max((len(s) for e in trace.events for s in (e.text, e.line.text)), default=12)
-        self.lane = max(120, int(longest * CHAR) + 30)
+        self.lane = max(180, int(longest * CHAR) + 30)
         self.state_x = GUTTER + self.lane * len(trace.tasks) + 24
-        state = "  ".join(_field(k, v) for k, v in trace.end.items())
-        widest = max([len(state) + 2, *(len(_values(e.state)) + 2 for e in trace.events)])
-        self.width = max(self.state_x + int(widest * CHAR) + 12, int(len(verdict) * CHAR) + 40, 460)
+        self.columns, end = self._columns(self.state_x)
+        self.width = max(end, self.state_x + int(14 * CHAR), int(len(verdict) * CHAR) + 40, 600)
         self.height = TOP + ROW * (len(trace.events) + 1) + 72
+
+    def _columns(self, x: int) -> tuple[dict[str, int], int]:
+        """Give each field of the shared state a place, wide enough for all that it will hold."""
+        states = [self.trace.start, *(event.state for event in self.trace.events)]
+        columns = {}
+        for name in self.trace.start:
+            columns[name] = x
+            x += int((max(len(_field(name, state[name])) for state in states) + 2) * CHAR)
+        return columns, x
 
     def svg(self, label: str, body: list[str]) -> str:
         return (
@@ -81,7 +90,7 @@ class _Frame:
         yield _text(GUTTER - 8, y + 22, str(event.step), "number")
         color = task_color(self.trace.tasks, event.task)
         dash = ' stroke-dasharray="4 3"' if event.kind == "spin" else ""
-        fill = f'fill="{color}" fill-opacity="0.22"' if event.kind == "store" else 'class="hollow"'
+        fill = f'fill="{color}" fill-opacity="0.4"' if event.kind == "store" else 'class="hollow"'
         yield (
             f'<rect x="{x}" y="{y}" width="{self.lane - 12}" height="{BOX}" rx="4" {fill} '
             f'stroke="{color}"{dash}/>'
@@ -104,12 +113,10 @@ class _Frame:
             yield f'<path class="switch" d="M{x0} {y0}L{x1} {y1}"/>'
 
     def state_row(self, step: int, state: State, changed: set[str], at: int) -> Iterator[str]:
-        x, y = self.state_x, self.y(step) + 22
         yield _group(step, at)
         for name, value in state.items():
-            text = _field(name, value)
-            yield _text(x, y, text, "changed" if name in changed else "state")
-            x += int((len(text) + 2) * CHAR)
+            kind = "changed" if name in changed else "state"
+            yield _text(self.columns[name], self.y(step) + 22, _field(name, value), kind)
         yield "</g>"
 
     def verdict(self, sentence: str, at: int) -> Iterator[str]:
@@ -130,6 +137,10 @@ class _Frame:
             x += 44 + int(len(name) * CHAR)
         yield f'<path class="switch" d="M{x} {y - 10}l22 11"/>'
         yield _text(x + 28, y, "the scheduler switches", "quiet")
+        x += 44 + int(22 * CHAR)
+        yield _text(x, y, "changed", "changed")
+        yield f'<rect class="key hollow" x="{x + 66}" y="{y - 10}" width="22" height="12" {NOW}/>'
+        yield _text(x + 94, y, "now", "quiet")
 
 
 def _group(step: int, at: int) -> str:
@@ -142,9 +153,5 @@ def _field(name: str, value: object) -> str:
     return f"{name} {value!r}"
 
 
-def _values(state: State) -> str:
-    return "  ".join(_field(name, value) for name, value in state.items())
-
-
 def _text(x: int, y: int, text: str, kind: str) -> str:
-    return f'<text x="{x}" y="{y}" class="{kind}">{escape(text)}</text>'
+    return f'<text x="{x}" y="{y}" class="{kind}">{escape(text.replace("`", ""))}</text>'

@@ -5,12 +5,14 @@ from __future__ import annotations
 import graphviz
 
 from ..explore import Result, Run
-from .dot import INK, INSTALL_HINT, draw_dot
+from .dot import BAD, INK, INSTALL_HINT, draw_dot
 from .figure import Figure, Note
 from .theme import task_color
 
 MAX_LEAVES = 40
 """A tree with more leaves than this is no picture that anybody can read."""
+
+LETTERS = {"fontname": "monospace", "fontsize": "10", "fontcolor": INK}
 
 LISTED = 12
 """So many schedules of a larger search are listed instead."""
@@ -26,14 +28,14 @@ def tree_figure(result: Result) -> Figure:
     picture = draw_dot(_graph(result), f"The tree of {len(result.runs)} schedules")
     if picture is None:
         return Note(f"{text}\n{INSTALL_HINT}", code=True)
-    return Figure([f"<div>{result}</div>{picture}"], text, label="Tree of schedules")
+    return Figure([picture], text, label="Tree of schedules")
 
 
 def _graph(result: Result) -> graphviz.Digraph:
     graph = graphviz.Digraph(
         graph_attr={"bgcolor": "transparent", "ranksep": "0.25", "nodesep": "0.12"},
-        node_attr={"shape": "point", "color": INK, "fontname": "monospace", "fontcolor": INK},
-        edge_attr={"fontname": "monospace", "fontcolor": INK, "arrowsize": "0.6"},
+        node_attr={"shape": "point", "color": INK, **LETTERS},
+        edge_attr={"arrowsize": "0.6", **LETTERS},
     )
     drawn: set[str] = set()
     for run in result.runs:
@@ -43,7 +45,7 @@ def _graph(result: Result) -> graphviz.Digraph:
                 drawn.add(here)
                 color = task_color(list(result.scenario.tasks), name)
                 graph.edge(run.schedule[:depth] or "start", here, label=f" {name}", color=color)
-        graph.node(run.schedule, label=_leaf(run), shape="box", style=_style(run))
+        graph.node(run.schedule, label=_leaf(run), shape="box", height="0.3", **_look(run))
     return graph
 
 
@@ -51,8 +53,10 @@ def _leaf(run: Run) -> str:
     return f"{'✗' if run.bug else '✓'} {run.schedule}"
 
 
-def _style(run: Run) -> str:
-    return "bold,dashed" if run.bug else "rounded"
+def _look(run: Run) -> dict[str, str]:
+    if run.bug:
+        return {"style": "bold,dashed", "color": BAD, "fontcolor": BAD}
+    return {"style": "rounded"}
 
 
 def _line(run: Run) -> str:

@@ -116,12 +116,12 @@ def test_the_game_is_won_by_clicking(lesson):
     says(board.locator(".pfn-status"), "Who runs first?")
     for name in "abba":
         board.locator(f".pfn-run-{name}").click()
-    says(board.locator(".pfn-status"), "You won. You broke it with abba.")
-    says(board.locator("svg text.bad"), "✗ `counter == 2` does not hold at the end: counter is 1.")
+    says(board.locator(".pfn-status"), "You won: abba breaks it.")
+    says(board.locator("svg text.bad"), "✗ counter == 2 does not hold at the end: counter is 1.")
     board.get_by_role("button", name="Restart").click()
     says(board.locator(".pfn-status"), "Who runs first?")
     board.get_by_role("button", name="Show me a winning schedule").click()
-    says(board.locator(".pfn-status"), "You won.")
+    says(board.locator(".pfn-status"), "You won: ")
 
 
 def test_the_game_is_won_from_the_keyboard(lesson):
@@ -141,7 +141,59 @@ def test_the_game_is_won_from_the_keyboard(lesson):
     field.focus()
     lesson.keyboard.press("End")
     lesson.keyboard.type("baaaabb", delay=30)
-    says(board.locator(".pfn-status"), "You won. You broke it with abbbaaaabb.")
+    says(board.locator(".pfn-status"), "You won: abbbaaaabb breaks it.")
+
+
+def cells(page: Any) -> str:
+    """Tell which cell is active, and how many there are: what a key must not change."""
+    return page.evaluate(
+        """() => { const notebook = window.jupyterapp.shell.currentWidget.content;
+                   return `${notebook.activeCellIndex} of ${notebook.widgets.length}` }"""
+    )
+
+
+def test_letters_play_wherever_the_focus_is_in_a_game_and_never_edit_the_notebook(lesson):
+    """Goal: `b` lets b run; in JupyterLab it inserts a cell. Method: click a button, then type."""
+    run_all(lesson)
+    board = game(lesson, 0)
+    board.locator(".pfn-run-a").click()
+    says(board.locator(".pfn-task").first, "next: store counter ← 1")
+    before = cells(lesson)
+    for key, sentence in [
+        ("b", "Who runs next?"),
+        ("x", "Who runs next?"),
+        ("b", "Who runs next?"),
+        ("a", "You won: abba breaks it."),
+    ]:
+        lesson.keyboard.press(key)
+        says(board.locator(".pfn-status"), sentence)
+    lesson.keyboard.press("Backspace")  # Its button is off: the focus has gone to the field.
+    says(board.locator(".pfn-status"), "Who runs next?")
+    assert board.get_by_role("textbox").input_value() == "abb"
+    assert cells(lesson) == before
+
+
+def test_keys_on_the_buttons_of_a_film_never_edit_the_notebook(lesson):
+    run_all(lesson)
+    forward = lesson.locator(".pfn-controls").get_by_role("button", name="Forward")
+    forward.click()
+    before = cells(lesson)
+    for key in ("ArrowRight", "ArrowDown", "b", "x"):
+        lesson.keyboard.press(key)
+    says(lesson.locator(".pfn-caption"), "Step 2 of 12")
+    assert cells(lesson) == before
+
+
+def test_a_narrow_window_cuts_nothing_off(lesson, tmp_path):
+    lesson.set_viewport_size({"width": 800, "height": 1200})
+    run_all(lesson)
+    board = game(lesson, 1)
+    lesson.screenshot(path=tmp_path / "narrow.png")
+    for name in ("Undo", "Restart", "Show me a winning schedule"):
+        button = board.get_by_role("button", name=name)
+        assert button.evaluate("b => b.scrollWidth <= b.clientWidth"), name
+    width = board.evaluate("b => b.clientWidth")
+    assert board.locator("svg").evaluate("s => s.getBoundingClientRect().width") <= width
 
 
 def test_time_travel_needs_the_keyboard_only_and_no_kernel(lesson):
@@ -149,9 +201,8 @@ def test_time_travel_needs_the_keyboard_only_and_no_kernel(lesson):
     lesson.evaluate("window.jupyterapp.shell.currentWidget.sessionContext.shutdown()")
     film = lesson.locator(".pfn-figure", has=lesson.locator(".pfn-controls"))
     controls, caption = film.locator(".pfn-controls"), film.locator(".pfn-caption")
-    cell = "window.jupyterapp.shell.currentWidget.content.activeCellIndex"
     controls.focus()
-    active = lesson.evaluate(cell)
+    before = cells(lesson)
     for key, sentence in [
         ("ArrowRight", "Step 1 of 12: task a, load flag → False."),
         ("ArrowRight", "Step 2 of 12: task a, store flag ← True."),
@@ -162,7 +213,7 @@ def test_time_travel_needs_the_keyboard_only_and_no_kernel(lesson):
     ]:
         lesson.keyboard.press(key)
         says(caption, sentence)
-    assert lesson.evaluate(cell) == active, "the keys moved JupyterLab to another cell"
+    assert cells(lesson) == before
     controls.get_by_role("button", name="Next switch").click()
     assert film.locator("g.pale[data-step]").first.get_attribute("data-step") == "4"
     controls.get_by_role("button", name="Last").click()
@@ -201,7 +252,7 @@ def test_a_wrong_answer_shows_why_and_the_right_one_passes(lesson):
         says(lesson.locator(".pfn-outcome").nth(number), f"[passed] {exercise.id}")
     assert lesson.locator(".pfn-outcome").nth(0).locator(".pfn-controls").count() == 1
     assert lesson.locator(".pfn-dot text", has_text="✗").count() == 4
-    says(lesson.locator(".pfn-note").last, "All 3 exercises passed.")
+    says(lesson.locator(".pfn-note").last, "All 3 exercises of this lesson passed.")
 
 
 def test_an_error_that_the_lab_knows_is_a_sentence_and_no_traceback(lesson):

@@ -54,7 +54,7 @@ def test_an_outcome_reads_the_same_as_text_and_on_the_page(folder):
         "Switch tasks in between.\n\n"
         "step  a "
     )
-    assert text.endswith('Stuck? lab.hint("00.1") has three rungs.')
+    assert text.endswith('Stuck? Run lab.hint("00.1"): there are three hints.')
     assert page["text/plain"] == text
     assert "[incorrect] 00.1 Break counter += 1" in page["text/html"]
     assert r"\u003csvg" in page["text/html"]
@@ -81,7 +81,8 @@ def test_what_has_passed_is_remembered_by_the_next_notebook(folder):
 
 def test_a_wrong_answer_later_takes_nothing_away(folder):
     open_lab(folder, lost_update="abba").check("00.1")
-    open_lab(folder, lost_update="aabb").check("00.1")
+    outcome = open_lab(folder, lost_update="aabb").check("00.1")
+    assert repr(outcome).endswith("You have passed this exercise before, and it counts.")
     assert open_lab(folder).so_far().startswith("1 of 3")
 
 
@@ -96,15 +97,15 @@ def test_a_lesson_that_is_done_says_so(folder):
     answers = {e.answer: e.reference() for e in LESSON.exercises}
     lab = open_lab(folder, **answers)
     assert [lab.check(e.id).kind for e in LESSON.exercises] == ["passed"] * 3
-    assert lab.so_far() == "All 3 exercises passed."
+    assert lab.so_far() == "All 3 exercises of this lesson passed."
 
 
-def test_hints_come_one_rung_at_a_time(lab):
+def test_hints_come_one_at_a_time(lab):
     first, second, third, again = (lab.hint("00.2").text for _ in range(4))
     assert first == f"Hint 1 of 3: {LESSON.exercises[1].hints[0]}"
     assert second.splitlines()[1].startswith("Hint 2 of 3: ")
     assert third == again
-    assert third.splitlines()[-1] == 'The next rung is lab.solution("00.2").'
+    assert third.splitlines()[-1] == 'What is left is lab.solution("00.2").'
 
 
 def test_the_solution_is_the_reference_itself(lab):

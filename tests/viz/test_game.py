@@ -27,14 +27,14 @@ def test_clicking_a_losing_order_wins():
     click(game, "a", "b", "b", "a")
     assert game.won
     assert game.run.schedule == game._typed.value == "abba"
-    assert "<b>You won.</b> You broke it with abba." in status(game)
+    assert "You won: abba breaks it. <code>counter == 2</code> does not hold" in status(game)
 
 
 def test_a_harmless_order_does_not_win_and_says_what_to_do():
     game = SchedulerGame(COUNTER)
     click(game, "a", "a", "b", "b")
     assert not game.won
-    assert "kept its promise this time. Undo a few steps" in status(game)
+    assert "Nothing went wrong this time. Undo a few steps" in status(game)
 
 
 def test_typing_plays_and_backspace_takes_back():
@@ -69,6 +69,23 @@ def test_a_sentence_about_what_was_typed_goes_with_it():
     for typed in ["a", "ax", "a"]:
         game._typed.value = typed
     assert "Who runs next?" in status(game)
+
+
+def test_a_complaint_about_what_was_typed_is_no_victory():
+    game = SchedulerGame(COUNTER)
+    game._typed.value = "abba"
+    game._typed.value = "abbaX"
+    assert "You won" not in status(game)
+    game._typed.value = "abba"
+    assert "You won" in status(game)
+
+
+def test_restart_clears_what_cannot_be_played():
+    game = SchedulerGame(COUNTER)
+    game._typed.value = "x"
+    click(game, "restart")
+    assert game._typed.value == ""
+    assert "Who runs first?" in status(game)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +128,7 @@ def test_nobody_runs_after_the_win():
 def test_a_program_that_keeps_its_promise_cannot_be_won():
     game = SchedulerGame(counting("a"))
     click(game, "show")
-    assert "There is no winning schedule" in status(game)
+    assert "I found no schedule that breaks this program" in status(game)
 
 
 def test_the_panels_point_at_the_next_line():

@@ -137,7 +137,7 @@ def test_a_program_is_shown_once_for_all_tasks_that_run_it():
             "tasks a and b each run:",
             "    def increment(shared):",
             "        shared.counter += 1",
-            "at the end: counter == 2",
+            "should hold at the end: counter == 2",
         ]
     )
 

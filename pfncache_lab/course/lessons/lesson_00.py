@@ -56,8 +56,7 @@ def breaks(scenario: Scenario) -> Callable[[Any], Correct]:
 
     def check(answer: Any) -> Correct:
         if not isinstance(answer, str):
-            kind = type(answer).__name__
-            raise Incorrect(f"A schedule is a string such as 'aabb'; yours is of type {kind}.")
+            raise Incorrect(f"A schedule is a string such as 'aabb'; yours is {short(answer)}.")
         run = _replayed(scenario, answer)
         if run.bug is None and run.finished:
             raise Incorrect(_kept(run), run)
@@ -313,7 +312,7 @@ LESSON = Lesson(
         Prediction(
             "counter",
             final_counters,
-            "0 cannot be: whoever stores last stores at least 1. But 1 can. Find out how.",
+            "0 cannot be: whoever stores last stores at least 1.",
         ),
         Prediction(
             "flag",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..sim import ConditionBroken, KernelBug, Machine, Oracle, Struct, Trace
+from ..sim import ConditionBroken, KernelBug, Machine, Oracle, Struct, Trace, new_world
 from .schedule import token
 
 
@@ -68,6 +68,7 @@ class Run:
 
 def run(scenario: Scenario, oracle: Oracle, *, record: bool = False) -> Run:
     """Run `scenario` once, from fresh shared state, with `oracle` choosing who goes next."""
+    new_world()
     shared = scenario.setup()
     machine = Machine(oracle, shared.snapshot if record else None)
     for name, body in scenario.tasks.items():

@@ -24,6 +24,7 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from .errors import Crash, Deadlock, KernelBug, ModelError, StepLimit
 from .op import Op
 from .trace import Event, Line, State, TaskView, Trace
+from .world import SETUP, HasState, World
 
 STEP_LIMIT = 2000
 """Steps in one run. The course's programs need fewer than a hundred."""
@@ -32,9 +33,10 @@ STEP_LIMIT = 2000
 class Task:
     """A simulated thread of execution, and the operation it has announced."""
 
-    __slots__ = ("name", "body", "greenlet", "pending", "frame", "seen", "stored")
+    __slots__ = ("index", "name", "body", "greenlet", "pending", "frame", "seen", "stored")
 
-    def __init__(self, name: str, body: Callable[[], object]) -> None:
+    def __init__(self, index: int, name: str, body: Callable[[], object]) -> None:
+        self.index = index
         self.name = name
         self.body = body
         self.greenlet: greenlet | None = None
@@ -84,7 +86,7 @@ class Machine:
 
     def spawn(self, name: str, body: Callable[[], object]) -> None:
         """Add a task. It runs nothing before `run`."""
-        self.tasks.append(Task(name, body))
+        self.tasks.append(Task(len(self.tasks), name, body))
 
     def run(self) -> None:
         """Run to the end, or to where the oracle stops; see `bug`, `schedule` and `trace`."""
@@ -231,6 +233,25 @@ class Machine:
 
 running: Machine | None = None
 """The machine whose task is executing, or None outside a run. One process runs one machine."""
+
+world = World()
+"""The objects of the run at hand."""
+
+
+def new_world() -> World:
+    """Forget the objects of earlier runs; belongs in front of each set-up."""
+    global world
+    world = World()
+    return world
+
+
+def new_id(thing: HasState, count: int = 1) -> int:
+    """Give `thing` a number, or several in a row: a struct has one for each field.
+
+    Belongs in the `__init__` of every simulated object. Returns the first number.
+    """
+    task = running.current if running is not None else None
+    return world.add(thing, count, SETUP if task is None else task.index)
 
 
 def _view(task: Task) -> TaskView:

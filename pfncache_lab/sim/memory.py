@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Generic, Self, TypeVar, overload
 
 from . import machine
@@ -19,6 +20,8 @@ class Struct:
     def __init__(self) -> None:
         self._values: dict[str, Any] = {n: f.initial for n, f in self._fields().items()}
         self._versions: dict[str, int] = dict.fromkeys(self._values, 0)
+        first = machine.new_id(self, len(self._values))
+        self._ids = {name: first + i for i, name in enumerate(self._values)}
 
     @classmethod
     def _fields(cls) -> dict[str, marked[Any]]:
@@ -28,6 +31,10 @@ class Struct:
     def snapshot(self) -> dict[str, Any]:
         """Copy the values of all fields, without a scheduling point: for pictures and tests."""
         return dict(self._values)
+
+    def state(self) -> Hashable:
+        """Return the values of all fields, for the search that remembers states."""
+        return tuple(self._values.values())
 
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
@@ -79,10 +86,11 @@ def cpu_relax() -> None:
 
 
 class _Load(Op):
-    __slots__ = ("struct", "field")
+    __slots__ = ("struct", "field", "reads")
     kind = "load"
 
     def __init__(self, struct: Struct, field: str) -> None:
+        self.reads = (struct._ids[field],)
         self.struct = struct
         self.field = field
 
@@ -98,10 +106,11 @@ class _Load(Op):
 
 
 class _Store(Op):
-    __slots__ = ("struct", "field", "value")
+    __slots__ = ("struct", "field", "value", "writes")
     kind = "store"
 
     def __init__(self, struct: Struct, field: str, value: Any) -> None:
+        self.writes = (struct._ids[field],)
         self.struct = struct
         self.field = field
         self.value = value
@@ -118,12 +127,15 @@ class _Store(Op):
 class _Spin(Op):
     """Wait until a field changes that the task has loaded since it last spun."""
 
-    __slots__ = ("task",)
+    __slots__ = ("task", "reads")
     kind = "spin"
+    waits = True
+    wants_change = True
 
     def __init__(self, task: machine.Task | None) -> None:
         assert task is not None
         self.task = task
+        self.reads = tuple(struct._ids[field] for struct, field in task.seen)
 
     def enabled(self) -> bool:
         if self.task.stored:  # its own store is progress: the next iteration may differ

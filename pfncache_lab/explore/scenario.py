@@ -29,6 +29,8 @@ class Scenario:
     """Each task is a function of the shared state. In schedules a task goes by its name, which
     is one lower-case letter."""
     final: Sequence[Condition] = ()
+    invariants: Sequence[Condition] = ()
+    """What must hold before every step, and at the end."""
 
     def __post_init__(self) -> None:
         for name in self.tasks:
@@ -66,14 +68,34 @@ class Run:
         return "Nothing went wrong in this schedule."
 
 
+Observer = Callable[[Machine, Struct], None]
+"""Looks at a machine, and at the shared state, when a run is over."""
+
+
 def run(scenario: Scenario, oracle: Oracle, *, record: bool = False) -> Run:
     """Run `scenario` once, from fresh shared state, with `oracle` choosing who goes next."""
+    machine, shared = load(scenario, oracle, record=record)
+    machine.run()
+    return finish(scenario, machine, shared)
+
+
+def load(
+    scenario: Scenario, oracle: Oracle, *, record: bool = False, script: Sequence[int] = ()
+) -> tuple[Machine, Struct]:
+    """Make fresh shared state, and a machine that has not run yet.
+
+    It follows `script`, the tasks by number, before it asks `oracle`.
+    """
     new_world()
     shared = scenario.setup()
-    machine = Machine(oracle, shared.snapshot if record else None)
+    machine = Machine(oracle, shared.snapshot if record else None, script)
     for name, body in scenario.tasks.items():
         machine.spawn(name, lambda body=body: body(shared))  # type: ignore[misc]
-    machine.run()
+    return machine, shared
+
+
+def finish(scenario: Scenario, machine: Machine, shared: Struct) -> Run:
+    """Tell how a machine has ended."""
     finished = all(task.pending is None for task in machine.tasks)
     bug = machine.bug
     if bug is None and finished:

@@ -70,9 +70,18 @@ class Oracle(Protocol):
 class Machine:
     """Runs tasks under an oracle until all have finished, one goes wrong, or nobody can run."""
 
-    def __init__(self, oracle: Oracle, snapshot: Callable[[], State] | None = None) -> None:
-        """Make a machine; with a `snapshot` of the shared state, it keeps a trace as well."""
+    def __init__(
+        self,
+        oracle: Oracle,
+        snapshot: Callable[[], State] | None = None,
+        script: Sequence[int] = (),
+    ) -> None:
+        """Make a machine; with a `snapshot` of the shared state, it keeps a trace as well.
+
+        The first choices are those of `script`, and the oracle is not asked: the tasks by number.
+        """
         self.oracle = oracle
+        self.script = script
         self.tasks: list[Task] = []
         self.current: Task | None = None
         self.schedule: list[Task] = []
@@ -180,6 +189,8 @@ class Machine:
         return chosen
 
     def _ask(self) -> Task | None:
+        if len(self.schedule) < len(self.script):
+            return self._scripted()
         runnable = [task for task in self.tasks if task.runnable]
         if not runnable:
             if stuck := [task for task in self.tasks if task.pending]:
@@ -188,6 +199,18 @@ class Machine:
         if len(self.schedule) >= STEP_LIMIT:
             raise StepLimit(self._limit_sentence())
         return self.oracle.choose(runnable, self.current)
+
+    def _scripted(self) -> Task:
+        """Do again what an earlier run did. If that is not possible, something is not determined."""
+        task = self.tasks[self.script[len(self.schedule)]]
+        if not task.runnable:
+            raise ModelError(
+                f"Step {len(self.schedule) + 1} of {task.name} was possible in an earlier run of "
+                "the same schedule and is not in this one. Something in the program is not "
+                "determined by the schedule: random, time, a set's order, or what a run leaves "
+                "behind in a global."
+            )
+        return task
 
     def _body(self, task: Task) -> None:
         """Run inside the task's greenlet: the program, and what becomes of its exceptions."""

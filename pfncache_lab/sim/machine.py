@@ -17,12 +17,15 @@ import linecache
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from .errors import Crash, Deadlock, KernelBug, ModelError, StepLimit
+from .context import Context
+from .errors import Crash, KernelBug, ModelError, StepLimit
+from .lockdep import LockDep
 from .op import Op
+from .stuck import left_behind, stuck
 from .trace import Event, Line, State, TaskView, Trace
 from .world import SETUP, HasState, World
 
@@ -33,7 +36,9 @@ STEP_LIMIT = 2000
 class Task:
     """A simulated thread of execution, and the operation it has announced."""
 
-    __slots__ = ("index", "name", "body", "greenlet", "pending", "frame", "seen", "stored")
+    __slots__ = (
+        "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context"
+    )  # fmt: skip
 
     def __init__(self, index: int, name: str, body: Callable[[], object]) -> None:
         self.index = index
@@ -44,6 +49,7 @@ class Task:
         self.frame: FrameType | None = None
         self.seen: dict[Any, int] = {}
         self.stored = False
+        self.context = Context()
 
     @property
     def runnable(self) -> bool:
@@ -75,13 +81,19 @@ class Machine:
         oracle: Oracle,
         snapshot: Callable[[], State] | None = None,
         script: Sequence[int] = (),
+        watch: Callable[[], KernelBug | None] | None = None,
+        lockdep: LockDep | None = None,
     ) -> None:
         """Make a machine; with a `snapshot` of the shared state, it keeps a trace as well.
 
         The first choices are those of `script`, and the oracle is not asked: the tasks by number.
+        After that `watch` looks at the shared state before each step, and at the end.
+        A search hands the same `lockdep` to all its runs; without one, lock order is not checked.
         """
         self.oracle = oracle
         self.script = script
+        self._watch = watch
+        self.lockdep = lockdep
         self.tasks: list[Task] = []
         self.current: Task | None = None
         self.schedule: list[Task] = []
@@ -135,14 +147,30 @@ class Machine:
             self._events.append(event)
         return result
 
+    def executing(self) -> Task:
+        """Return the task that executes now. In one that is being unwound, nothing may happen."""
+        if self.current is None or self._stopping:
+            raise GreenletExit
+        return self.current
+
+    def report(self, bug: KernelBug) -> NoReturn:
+        """End the run with this verdict. What the task does with the exception does not matter."""
+        task = self.executing()
+        self.bug, self._stopping = bug, True
+        task.pending = None
+        raise bug
+
     # -- one run ---------------------------------------------------------------------------
 
     def _start(self) -> None:
         """Run each task up to its first operation: nobody can observe what comes before."""
         self._starting = True
         for task in self.tasks:
+            task.context.begin(task.index, len(self.tasks))
             task.greenlet = greenlet(self._body)
             self._resume(task, task)
+            if self.bug is not None:
+                break
         self._starting = False
         self.current = None
 
@@ -191,14 +219,27 @@ class Machine:
     def _ask(self) -> Task | None:
         if len(self.schedule) < len(self.script):
             return self._scripted()
+        if bug := self._look():
+            raise bug
         runnable = [task for task in self.tasks if task.runnable]
         if not runnable:
-            if stuck := [task for task in self.tasks if task.pending]:
-                raise Deadlock(_stuck_sentence(stuck))
+            if waiting := [task for task in self.tasks if task.pending]:
+                raise stuck(waiting)
             return None
         if len(self.schedule) >= STEP_LIMIT:
             raise StepLimit(self._limit_sentence())
         return self.oracle.choose(runnable, self.current)
+
+    def _look(self) -> KernelBug | None:
+        """Let the invariants look at a state. For once, an access by them is not a step."""
+        global running
+        if self._watch is None:
+            return None
+        running = None
+        try:
+            return self._watch()
+        finally:
+            running = self
 
     def _scripted(self) -> Task:
         """Do again what an earlier run did. If that is not possible, something is not determined."""
@@ -216,10 +257,14 @@ class Machine:
         """Run inside the task's greenlet: the program, and what becomes of its exceptions."""
         try:
             task.body()
+            if leak := left_behind(task):
+                self._went_wrong(leak)
         except GreenletExit:
             return
         except KernelBug as bug:
             self._went_wrong(bug)
+        except ModelError as fault:
+            self._fault = fault
         except (Exception, SystemExit) as error:
             crash = Crash(f"{task.name} raised {type(error).__name__}: {error}.")
             crash.__cause__ = error
@@ -257,6 +302,13 @@ class Machine:
 running: Machine | None = None
 """The machine whose task is executing, or None outside a run. One process runs one machine."""
 
+
+def me() -> Task:
+    """Return the task that executes, from inside an operation of its own."""
+    assert running is not None and running.current is not None
+    return running.current
+
+
 world = World()
 """The objects of the run at hand."""
 
@@ -282,11 +334,6 @@ def _view(task: Task) -> TaskView:
         return TaskView(task.name, None, None, None)
     blocked = None if task.pending.enabled() else task.pending.reason()
     return TaskView(task.name, task.pending.future(), _line(task.frame), blocked)
-
-
-def _stuck_sentence(stuck: Sequence[Task]) -> str:
-    reasons = "; ".join(f"{task.name}: {task.pending.reason()}" for task in stuck if task.pending)
-    return f"Nobody can run any more. {reasons}."
 
 
 def _caller() -> FrameType | None:

@@ -7,7 +7,11 @@ read or write of simulated shared state is an operation, an oracle's included, o
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from .machine import Task
 
 
 class Op:
@@ -73,3 +77,7 @@ class Op:
     def reason(self) -> str:
         """Say what the task waits for while the operation is not enabled."""
         return f"it waits to {self.future()}"
+
+    def blockers(self) -> Sequence[Task]:
+        """Name the tasks without which it can never be enabled: the holders of a lock."""
+        return ()

@@ -1,0 +1,33 @@
+"""cell.py: where the value of one field is kept, and what the detectors remember about it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .clock import Clock
+
+if TYPE_CHECKING:
+    from .races import Access
+
+
+class Cell:
+    """One field of one struct."""
+
+    __slots__ = ("id", "name", "value", "version", "message", "loads", "stores")
+
+    def __init__(self, id: int, name: str, value: Any) -> None:
+        self.id = id
+        self.name = name
+        self.value = value
+        self.version = 0
+        """How often it was stored to: what a task that spins on it waits for."""
+        self.message: Clock | None = None
+        """What its last store told those who load it: see barriers.py."""
+        self.loads: dict[tuple[int, bool], Access] = {}
+        self.stores: dict[tuple[int, bool], Access] = {}
+        """The last access of each task, plain and marked: see races.py."""
+
+    def store(self, value: Any) -> None:
+        """Put a value in."""
+        self.value = value
+        self.version += 1

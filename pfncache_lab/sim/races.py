@@ -1,0 +1,133 @@
+"""races.py: two tasks touch the same field, one of them writes, and nothing orders the two.
+
+Each task has a vector clock, which it passes on with whatever orders tasks: a lock, a barrier, a
+completion. An access is remembered with the clock of its task; a later one, by a task whose clock
+does not cover it, could as well have happened at the same time: a data race. It is found in every
+run in which both happen, also where they are far apart. Only the last access of each task need be
+kept, for a clock that covers it covers those before (Flanagan and Freund, "FastTrack", PLDI 2009).
+
+A field that says which lock guards it is also checked the way lockdep_assert_held() does. That
+finds the task that forgot the lock even when it runs alone.
+
+Two marked accesses never race, a plain and a marked one can: KCSAN says the same.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from . import machine
+from .cell import Cell
+from .errors import DataRace
+from .machine import Machine, Task
+from .site import Site
+
+if TYPE_CHECKING:
+    from .lock import Lock
+    from .memory import Struct, shared
+
+
+class Access:
+    """Who touched a field, at which count of its own clock, and where."""
+
+    __slots__ = ("task", "count", "marked", "held", "step", "frame_code", "offset")
+
+    def __init__(self, running: Machine, task: Task, frame: FrameType, marked: bool) -> None:
+        self.task = task
+        self.count = task.context.clock[task.index]
+        self.marked = marked
+        self.held = tuple(task.context.held)
+        self.step = len(running.schedule)
+        self.frame_code = frame.f_code
+        self.offset = frame.f_lasti
+
+    def tell(self, did: str) -> str:
+        """Say who did it, and where, and holding what."""
+        held = " and ".join(hold.lock.name for hold in self.held) or "no lock"
+        how = f"{did} (marked)" if self.marked else did
+        site = Site(self.frame_code, self.offset)
+        return f"{self.task.name} {how} at step {self.step}, holding {held} ({site})"
+
+
+def plain_load(struct: Struct, field: shared[Any]) -> Any:
+    """Load a plain field."""
+    running = machine.running
+    assert running is not None
+    task = running.executing()
+    cell = struct._cells[field.name]
+    access = Access(running, task, sys._getframe(_PROGRAM), False)
+    if cell.stores:
+        check(cell, access, "loads", field.guarded_by)
+    guards = field.guards(struct) if struct._maker is not task else []
+    if guards and not any(map(task.context.hold, guards)):
+        _report_unguarded(cell, access, "loads", guards)
+    cell.loads[task.index, False] = access
+    task.seen.setdefault(cell, cell.version)
+    return cell.value
+
+
+def plain_store(struct: Struct, field: shared[Any], value: Any) -> None:
+    """Store to a plain field."""
+    running = machine.running
+    assert running is not None
+    task = running.executing()
+    cell = struct._cells[field.name]
+    access = Access(running, task, sys._getframe(_PROGRAM), False)
+    check(cell, access, "stores", field.guarded_by)
+    guards = field.guards(struct) if struct._maker is not task else []
+    holds = map(task.context.hold, guards)
+    if not all(hold and not hold.shared for hold in holds):
+        _report_unguarded(cell, access, "stores", guards)
+    cell.stores[task.index, False] = access
+    task.stored = True
+    cell.store(value)
+
+
+_PROGRAM = 3
+"""How many frames up from here the program's own line is: past the descriptor in memory.py."""
+
+
+def check(cell: Cell, access: Access, does: str, guarded_by: Sequence[str] = ()) -> None:
+    """Report `access` if some conflicting one before it is not known to have happened before."""
+    others = [("stored to", cell.stores)]
+    if does == "stores":
+        others.append(("loaded", cell.loads))
+    clock = access.task.context.clock
+    for did, accesses in others:
+        for (index, marked), other in accesses.items():
+            if other.count > clock[index] and not (marked and access.marked):
+                _report_race(cell, other.tell(did), access, does, guarded_by)
+
+
+def _report_race(
+    cell: Cell, other: str, access: Access, does: str, guarded_by: Sequence[str]
+) -> NoReturn:
+    remedy = (
+        f"{cell.name} is guarded by {' and '.join(guarded_by)}: take it around both accesses."
+        if guarded_by
+        else "Take the same lock around both; or publish with smp_store_release() what is then "
+        "read after smp_load_acquire()."
+    )
+    _report(
+        f"Data race on {cell.name}: nothing orders these two accesses.\n"
+        f"  {other}.\n  {access.tell(does)}.\n  {remedy}"
+    )
+
+
+def _report_unguarded(cell: Cell, access: Access, does: str, guards: Sequence[Lock]) -> NoReturn:
+    names = " and ".join(lock.name for lock in guards)
+    shared = any(access.task.context.hold(lock) for lock in guards)
+    how = f" {names} for writing" if shared and does == "stores" else f" {names}"
+    _report(
+        f"Data race on {cell.name}: it is guarded by {names}, and this access does not hold"
+        f"{how}.\n  {access.tell(does)}.\n"
+        f"  Another task may touch it at the same moment. Take{how} around the access."
+    )
+
+
+def _report(text: str) -> NoReturn:
+    assert machine.running is not None
+    machine.running.report(DataRace(text))

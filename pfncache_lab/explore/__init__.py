@@ -1,12 +1,21 @@
 """explore: which schedules to run. All of them, one of them, or what a person chooses.
 
-scenario   a program as plain data; one run of it
-schedule   a schedule as text
-oracles    who runs next: replay, depth-first search
-search     every schedule; the first bug with the fewest preemptions
+scenario    a program as plain data; one run of it
+schedule    a schedule as text
+oracles     who runs next: replay, depth-first search
+search      every schedule, one by one; the first bug with the fewest preemptions
+check       whether any schedule goes wrong: the searches below, in the order in which they pay
+report      what a check has shown
+dependency  which two operations commute
+happens     what happened before what, and which steps raced
+dpor        one schedule of each trace
+sampling    random schedules
+shrink      make a schedule one that a person can read
 """
 
+from .check import check
 from .oracles import DepthFirst, Replay
+from .report import Report, Stats, Verdict
 from .scenario import Condition, Run, Scenario, run
 from .schedule import BadSchedule, letters, token
 from .search import SCHEDULE_LIMIT, Result, every_schedule, explore, find_bug, replay
@@ -17,9 +26,13 @@ __all__ = [
     "Condition",
     "DepthFirst",
     "Replay",
+    "Report",
     "Result",
     "Run",
     "Scenario",
+    "Stats",
+    "Verdict",
+    "check",
     "every_schedule",
     "explore",
     "find_bug",

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..sim import Deadlock, Task
+from ..sim import Deadlock, Livelock, LockDep, Task
 from .dependency import Move, dependent
 from .happens import History, Step
 from .scenario import Observer, Run, Scenario, finish, load
@@ -50,12 +50,18 @@ class _Place:
 class SourceDpor:
     """The search. It is the oracle of each run as well."""
 
-    def __init__(self, scenario: Scenario, observe: Observer | None = None) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        observe: Observer | None = None,
+        lockdep: LockDep | None = None,
+    ) -> None:
         """Prepare to search `scenario`; `observe` sees each machine whose run is complete."""
         self.scenario = scenario
         self.redundant = 0
         """Runs that sleep sets have cut: all that they could lead to has been seen."""
         self._observe = observe
+        self._lockdep = lockdep
         self._history = History(len(scenario.tasks))
         self._places: list[_Place] = []
         self._asleep: dict[int, Move] = {}
@@ -91,10 +97,10 @@ class SourceDpor:
     def _run(self) -> Run:
         self._cut = False
         script = [step.task for step in self._history.steps]
-        machine, shared = load(self.scenario, self, script=script)
+        machine, shared = load(self.scenario, self, script=script, lockdep=self._lockdep)
         machine.run()
         run = finish(self.scenario, machine, shared)
-        if isinstance(machine.bug, Deadlock):
+        if isinstance(machine.bug, Deadlock | Livelock):
             self._reverse_the_blocked(machine.tasks)
         elif machine.bug is not None:
             self._try_everything()

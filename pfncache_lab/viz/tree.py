@@ -36,13 +36,14 @@ def _graph(result: Result) -> graphviz.Digraph:
         edge_attr={"fontname": "monospace", "fontcolor": INK, "arrowsize": "0.6"},
     )
     drawn: set[str] = set()
+    keys = list(result.scenario.keys.values())
     for run in result.runs:
-        for depth, name in enumerate(run.schedule):
+        for depth, key in enumerate(run.schedule):
             here = run.schedule[: depth + 1]
             if here not in drawn:
                 drawn.add(here)
-                colour = task_colour(list(result.scenario.tasks), name)
-                graph.edge(run.schedule[:depth] or "start", here, label=f" {name}", color=colour)
+                colour = task_colour(keys, key)
+                graph.edge(run.schedule[:depth] or "start", here, label=f" {key}", color=colour)
         graph.node(run.schedule, label=_leaf(run), shape="box", style=_style(run))
     return graph
 

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
 class Cell:
     """One field of one struct."""
 
-    __slots__ = ("id", "name", "value", "version", "message", "loads", "stores")
+    __slots__ = ("id", "name", "plain", "value", "version", "message", "loads", "stores")
 
-    def __init__(self, id: int, name: str, value: Any) -> None:
+    def __init__(self, id: int, name: str, value: Any, plain: bool = False) -> None:
         self.id = id
         self.name = name
+        self.plain = plain
         self.value = value
         self.version = 0
         """How often it was stored to: what a task that spins on it waits for."""

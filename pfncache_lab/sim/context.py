@@ -9,10 +9,13 @@ Only the task itself changes its context, so asking about it is no step of the m
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .clock import Clock, joined
 from .site import Site
+
+if TYPE_CHECKING:
+    from .rcuwait import Sleeper
 
 
 class Held(Protocol):
@@ -54,6 +57,7 @@ class Context:
         "observed",
         "published",
         "taken",
+        "sleeper",
     )
 
     def __init__(self) -> None:
@@ -63,6 +67,7 @@ class Context:
         self.preempt_off = 0
         self.taken: dict[int, None] = {}
         """The locks taken since the task last spun, by number."""
+        self.sleeper: Sleeper | None = None
         # What this task knows of everybody's progress, what it would know after smp_rmb(), and
         # what its next marked store may pass on since its last smp_wmb(): see races.py.
         self.clock: Clock = []

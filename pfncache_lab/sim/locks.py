@@ -16,7 +16,8 @@ from collections.abc import Callable
 from greenlet import GreenletExit
 
 from .errors import KernelBug
-from .lock import Acquire, Lock, Release, TryAcquire
+from .lock import Lock
+from .lock_steps import Acquire, Release, TryAcquire
 
 
 class SpinLock(Lock):

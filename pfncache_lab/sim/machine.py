@@ -242,7 +242,7 @@ class Machine:
             running = self
 
     def _scripted(self) -> Task:
-        """Do again what an earlier run did. If that is not possible, something is not determined."""
+        """Do again what an earlier run did; if that is impossible, it was not determined."""
         task = self.tasks[self.script[len(self.schedule)]]
         if not task.runnable:
             raise ModelError(

@@ -20,8 +20,9 @@ from typing import Any, Generic, Self, TypeVar, overload
 from . import machine
 from .cell import Cell
 from .lock import Lock
+from .named import Named
 from .op import Op
-from .races import plain_load, plain_store
+from .races import marked_access, plain_load, plain_store
 
 T = TypeVar("T")
 
@@ -38,14 +39,14 @@ class Struct:
         fields = self._declared(Field)
         first = machine.new_id(self, len(fields))
         self._cells: dict[str, Cell] = {
-            key: Cell(first + i, prefix + key, field.initial)
+            key: Cell(first + i, prefix + key, field.initial, isinstance(field, shared))
             for i, (key, field) in enumerate(fields.items())
         }
         # Who makes a struct needs no lock for it before others know of it. When that is would
         # depend on the schedule, so the maker is never held to `guarded_by`, only to the clocks.
         self._maker = machine.running and machine.running.current
-        for key, lock in self._declared(Lock).items():
-            self.__dict__[key] = lock.declared_in(prefix)
+        for key, named in self._declared(Named).items():
+            self.__dict__[key] = named.declared_in(prefix)
 
     @classmethod
     def _declared(cls, kind: type[T]) -> dict[str, T]:
@@ -164,10 +165,16 @@ class Load(Op):
     def effect(self) -> Any:
         cell = self.cell
         task = machine.me()
+        if cell.plain:
+            marked_access(cell, "loads")
         task.seen.setdefault(cell, cell.version)
         if cell.message is not None:
             task.context.observe(cell.message)
         return cell.value
+
+    def alone(self) -> Any:
+        """Do it outside a run."""
+        return self.cell.value
 
     def future(self) -> str:
         return f"load {self.cell.name}"
@@ -189,9 +196,15 @@ class Store(Op):
 
     def effect(self) -> None:
         task = machine.me()
+        if self.cell.plain:
+            marked_access(self.cell, "stores")
         task.stored = True
         self.cell.message = task.context.published
         self.cell.store(self.value)
+
+    def alone(self) -> Any:
+        """Do it outside a run."""
+        self.cell.value = self.value
 
     def future(self) -> str:
         return f"store {self.cell.name} ← {self.value!r}"

@@ -23,7 +23,7 @@ from . import machine
 from .cell import Cell
 from .errors import DataRace
 from .machine import Machine, Task
-from .site import Site
+from .site import Site, program_frame
 
 if TYPE_CHECKING:
     from .lock import Lock
@@ -86,6 +86,17 @@ def plain_store(struct: Struct, field: shared[Any], value: Any) -> None:
     cell.store(value)
 
 
+def marked_access(cell: Cell, does: str) -> None:
+    """Note a marked access to a plain field: READ_ONCE() without the lock, for one."""
+    running = machine.running
+    assert running is not None
+    task = running.executing()
+    access = Access(running, task, program_frame(), True)
+    check(cell, access, does)
+    kept = cell.loads if does == "loads" else cell.stores
+    kept[task.index, True] = access
+
+
 _PROGRAM = 3
 """How many frames up from here the program's own line is: past the descriptor in memory.py."""
 
@@ -111,6 +122,8 @@ def _report_race(
         else "Take the same lock around both; or publish with smp_store_release() what is then "
         "read after smp_load_acquire()."
     )
+    if access.marked or "(marked)" in other:
+        remedy = "The other side must be marked as well, with READ_ONCE() or WRITE_ONCE()."
     _report(
         f"Data race on {cell.name}: nothing orders these two accesses.\n"
         f"  {other}.\n  {access.tell(does)}.\n  {remedy}"

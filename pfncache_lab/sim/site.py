@@ -40,8 +40,14 @@ class Site:
 
 def here() -> Site:
     """Return the line of the program that is being executed: the innermost not of this package."""
+    frame = program_frame()
+    return Site(frame.f_code, frame.f_lasti)
+
+
+def program_frame() -> FrameType:
+    """Return the innermost frame that is not of this package."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and frame.f_globals.get("__package__") == __package__:
         frame = frame.f_back
     assert frame is not None, "the simulator is called by somebody"
-    return Site(frame.f_code, frame.f_lasti)
+    return frame

@@ -57,7 +57,7 @@ def _who_has_what(waiter: Task, holder: Task) -> str:
     wanted = waiter.pending.writes + waiter.pending.reads
     hold = next(hold for hold in holder.context.held if hold.lock.id in wanted)
     wish = holder.pending.future()
-    return f"{holder.name} holds {hold.lock.name} {hold.since()}, and waits to {wish}"
+    return f"{holder.name} holds {hold.lock.name} {hold.since()}, and wants to {wish}"
 
 
 def left_behind(task: Task) -> KernelBug | None:

@@ -47,6 +47,17 @@ def test_a_circle_of_three():
     a, b, c = nest("third", "first"), nest("first", "second"), nest("third", "second")
     assert set(bugs(Locks, lockdep=LockDep(), a=a, b=b, c=c)) == {None}
 
+    def through_rw(locks):
+        with locks.second, locks.rw.write():
+            pass
+
+    def back(locks):
+        with locks.rw.read(), locks.first:
+            pass
+
+    _, bug = find(Locks, LockDep(), a=b, b=through_rw, c=back)
+    assert str(bug).startswith("first, second and rw are taken in different orders")
+
 
 def test_what_is_known_outlives_a_run_and_can_be_copied():
     lockdep = LockDep()

@@ -287,7 +287,7 @@ def test_a_circle_of_two_is_told_with_who_holds_what_since_when():
     assert preemptions == 1
     says(bug, Deadlock, "a and b wait for each other, for ever.", "in the same order")
     assert "a holds spin since step 1 (line" in str(bug)
-    assert "and waits to lock other.\n  b holds other since step 2" in str(bug)
+    assert "and wants to lock other.\n  b holds other since step 2" in str(bug)
 
 
 def test_a_circle_of_three_through_a_reader():

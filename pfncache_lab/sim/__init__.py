@@ -14,6 +14,7 @@
     spinning  cpu_relax(), cond_resched()
     assertions  lockdep_assert_held(), WARN_ON_ONCE(), BUG_ON()
     stuck     why nobody can run any more
+    limits, headroom, lockup, crash    code that never ends, or asks for too much
     trace     what a run leaves behind, and its two-CPU table
     errors    KernelBug and its family; ModelError
 
@@ -116,6 +117,7 @@ from .kernel_names import (
     write_unlock_irq,
     write_unlock_irqrestore,
 )
+from .limits import TimeLimit, time_limit, watched
 from .lockdep import LockDep
 from .locks import Mutex, RwLock, SpinLock
 from .machine import Machine, Oracle, Task, new_id, new_world
@@ -196,6 +198,7 @@ __all__ = [
     "Struct",
     "Task",
     "TaskView",
+    "TimeLimit",
     "Trace",
     "UseAfterFree",
     "Warn",
@@ -269,6 +272,8 @@ __all__ = [
     "srcu_read_unlock",
     "synchronize_srcu",
     "test_and_clear_bit",
+    "time_limit",
+    "watched",
     "test_and_set_bit",
     "test_bit",
     "wait_for_completion",

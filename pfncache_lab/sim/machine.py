@@ -22,8 +22,11 @@ from typing import Any, NoReturn, Protocol
 from greenlet import GreenletExit, getcurrent, greenlet
 
 from .context import Context
-from .errors import Crash, KernelBug, ModelError, StepLimit
+from .crash import crashed
+from .errors import KernelBug, ModelError, StepLimit
+from .limits import TimeLimit, watched
 from .lockdep import LockDep
+from .lockup import Lockup, Watchdog
 from .op import Op
 from .stuck import left_behind, stuck
 from .trace import Event, Line, State, TaskView, Trace
@@ -37,7 +40,8 @@ class Task:
     """A simulated thread of execution, and the operation it has announced."""
 
     __slots__ = (
-        "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context"
+        "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context",
+        "result",
     )  # fmt: skip
 
     def __init__(self, index: int, name: str, body: Callable[[], object]) -> None:
@@ -49,6 +53,7 @@ class Task:
         self.frame: FrameType | None = None
         self.seen: dict[Any, int] = {}
         self.stored = False
+        self.result: Any = None
         self.context = Context()
 
     @property
@@ -101,7 +106,7 @@ class Machine:
         self.trace: Trace | None = None
         self._snapshot = snapshot
         self._events: list[Event] = []
-        self._hub: greenlet | None = None
+        self.hub: greenlet | None = None
         self._fault: BaseException | None = None
         self._starting = self._stopping = False
 
@@ -115,14 +120,11 @@ class Machine:
         if running is not None:
             raise ModelError("A task cannot run a machine of its own.")
         start = self._snapshot() if self._snapshot else {}
-        running, self._hub = self, getcurrent()
+        running, self.hub = self, getcurrent()
         try:
-            self._start()
-            self._drive()
-            if self._snapshot:
-                self.trace = self._make_trace(start)
+            with watched(Watchdog(self).tick):
+                self._run(start)
         finally:
-            self._unwind()
             running = None
         if self._fault is not None:
             raise self._fault
@@ -139,7 +141,7 @@ class Machine:
         if self._snapshot:
             task.frame = _caller()
         self._yield(task)
-        result = op.effect()
+        result = task.result = op.effect()
         if self._snapshot:
             line = _line(task.frame)
             at = len(self._events) + 1
@@ -155,12 +157,26 @@ class Machine:
 
     def report(self, bug: KernelBug) -> NoReturn:
         """End the run with this verdict. What the task does with the exception does not matter."""
-        task = self.executing()
-        self.bug, self._stopping = bug, True
-        task.pending = None
+        self.executing()
+        self.condemn(bug)
         raise bug
 
+    def condemn(self, bug: KernelBug) -> None:
+        """Settle the verdict. The task that executes has to get out, and can do no more steps."""
+        assert self.current is not None
+        self.bug, self._stopping = bug, True
+        self.current.pending = None
+
     # -- one run ---------------------------------------------------------------------------
+
+    def _run(self, start: State) -> None:
+        try:
+            self._start()
+            self._drive()
+            if self._snapshot:
+                self.trace = self._make_trace(start)
+        finally:
+            self._unwind()
 
     def _start(self) -> None:
         """Run each task up to its first operation: nobody can observe what comes before."""
@@ -184,16 +200,16 @@ class Machine:
 
     def _yield(self, task: Task) -> None:
         """Give the CPU to the next task: straight to its greenlet, for a switch is the cost."""
-        assert self._hub is not None
+        assert self.hub is not None
         if self._starting:
-            self._hub.switch()
+            self.hub.switch()
             return
         chosen = self._choose()
         if chosen is task:
             return
         if chosen is None:
             self._stopping = True
-            self._hub.switch()
+            self.hub.switch()
         else:
             self._resume(chosen)
 
@@ -210,6 +226,9 @@ class Machine:
             chosen = self._ask()
         except KernelBug as bug:
             chosen, self.bug = None, bug
+        except RecursionError as error:  # the stack is the task's, and so is the fault
+            assert self.current is not None
+            chosen, self.bug = None, crashed(self.current.name, error)
         except Exception as fault:
             chosen, self._fault = None, fault
         if chosen is not None:
@@ -259,16 +278,16 @@ class Machine:
             task.body()
             if leak := left_behind(task):
                 self._went_wrong(leak)
-        except GreenletExit:
+        except (GreenletExit, Lockup):
             return
+        except (KeyboardInterrupt, TimeLimit):
+            raise  # meant for whoever has called run()
         except KernelBug as bug:
             self._went_wrong(bug)
         except ModelError as fault:
             self._fault = fault
-        except (Exception, SystemExit) as error:
-            crash = Crash(f"{task.name} raised {type(error).__name__}: {error}.")
-            crash.__cause__ = error
-            self._went_wrong(crash)
+        except BaseException as error:
+            self._went_wrong(crashed(task.name, error))
         if not self._stopping:
             task.pending = None
 
@@ -280,9 +299,16 @@ class Machine:
     def _unwind(self) -> None:
         """End the tasks that have not finished, so that no frame of theirs outlives the run."""
         self._stopping = True
+        interrupts: list[BaseException] = []
         for task in self.tasks:
+            self.current = task
             if task.greenlet is not None and not task.greenlet.dead:
-                task.greenlet.throw(GreenletExit)
+                try:
+                    task.greenlet.throw(GreenletExit)
+                except BaseException as interrupt:  # the others must be unwound all the same
+                    interrupts.append(interrupt)
+        if interrupts:
+            raise interrupts[0]
 
     # -- what is told about it -----------------------------------------------------------------
 

@@ -119,7 +119,7 @@ class LockDep:
         return []
 
 
-_ORDER_TEXT = """{} are taken in different orders: the right schedule deadlocks.{}
+_ORDER_TEXT = """{} are taken in different orders: some schedule deadlocks.{}
   When each has its first lock, none gets its second. Take them in one order everywhere."""
 
 _NESTED_TEXT = """Two locks of the class {0} are held at once, and nothing says in which order.

@@ -13,8 +13,6 @@ Everything that is not determined by the program is one call: `oracle.choose(run
 
 from __future__ import annotations
 
-import linecache
-import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NoReturn, Protocol
@@ -28,8 +26,10 @@ from .limits import TimeLimit, watched
 from .lockdep import LockDep
 from .lockup import Lockup, Watchdog
 from .op import Op
+from .recorder import Recorder
+from .site import program_frame
 from .stuck import left_behind, stuck
-from .trace import Event, Line, State, TaskView, Trace
+from .trace import State, Trace
 from .world import SETUP, HasState, World
 
 STEP_LIMIT = 2000
@@ -104,8 +104,7 @@ class Machine:
         self.schedule: list[Task] = []
         self.bug: KernelBug | None = None
         self.trace: Trace | None = None
-        self._snapshot = snapshot
-        self._events: list[Event] = []
+        self.recorder = Recorder(snapshot) if snapshot else None
         self.hub: greenlet | None = None
         self._fault: BaseException | None = None
         self._starting = self._stopping = False
@@ -119,11 +118,10 @@ class Machine:
         global running
         if running is not None:
             raise ModelError("A task cannot run a machine of its own.")
-        start = self._snapshot() if self._snapshot else {}
         running, self.hub = self, getcurrent()
         try:
             with watched(Watchdog(self).tick):
-                self._run(start)
+                self._run()
         finally:
             running = None
         if self._fault is not None:
@@ -138,15 +136,11 @@ class Machine:
         if task is None or self._stopping:
             raise GreenletExit  # unwinding: whatever the program still tries must not happen
         task.pending = op
-        if self._snapshot:
-            task.frame = _caller()
+        if self.recorder is not None:
+            task.frame = program_frame()
         self._yield(task)
-        result = task.result = op.effect()
-        if self._snapshot:
-            line = _line(task.frame)
-            at = len(self._events) + 1
-            event = Event(at, task.name, op.kind, op.past(result), line, self._snapshot())
-            self._events.append(event)
+        result = op.effect() if self.recorder is None else self.recorder.do(task, op)
+        task.result = result
         return result
 
     def executing(self) -> Task:
@@ -157,7 +151,9 @@ class Machine:
 
     def report(self, bug: KernelBug) -> NoReturn:
         """End the run with this verdict. What the task does with the exception does not matter."""
-        self.executing()
+        task = self.executing()
+        if self.recorder is not None:
+            self.recorder.note(task, type(bug).__name__)
         self.condemn(bug)
         raise bug
 
@@ -169,12 +165,12 @@ class Machine:
 
     # -- one run ---------------------------------------------------------------------------
 
-    def _run(self, start: State) -> None:
+    def _run(self) -> None:
         try:
             self._start()
             self._drive()
-            if self._snapshot:
-                self.trace = self._make_trace(start)
+            if self.recorder is not None:
+                self.trace = self.recorder.trace(self.tasks)
         finally:
             self._unwind()
 
@@ -312,15 +308,13 @@ class Machine:
 
     # -- what is told about it -----------------------------------------------------------------
 
-    def _make_trace(self, start: State) -> Trace:
-        names = tuple(task.name for task in self.tasks)
-        return Trace(names, start, tuple(self._events), tuple(map(_view, self.tasks)))
-
     def _limit_sentence(self) -> str:
-        assert self.current is not None and self.current.pending is not None
-        name, doing = self.current.name, self.current.pending.future()
+        going = (task for task in (self.current, *self.tasks) if task and task.pending)
+        task = next(going)
+        assert task.pending is not None
         return (
-            f"After {STEP_LIMIT} steps {name} still runs; its next step is to {doing}. "
+            f"After {STEP_LIMIT} steps {task.name} still runs; its next step is to "
+            f"{task.pending.future()}. "
             "A loop that waits for another task needs cpu_relax() in its body."
         )
 
@@ -353,28 +347,3 @@ def new_id(thing: HasState, count: int = 1) -> int:
     """
     task = running.current if running is not None else None
     return world.add(thing, count, SETUP if task is None else task.index)
-
-
-def _view(task: Task) -> TaskView:
-    if task.pending is None:
-        return TaskView(task.name, None, None, None)
-    blocked = None if task.pending.enabled() else task.pending.reason()
-    return TaskView(task.name, task.pending.future(), _line(task.frame), blocked)
-
-
-def _caller() -> FrameType | None:
-    """Find the innermost frame that is not the simulator's: the program's own line."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        frame = frame.f_back
-    return frame
-
-
-_PACKAGE = __name__.rpartition(".")[0] + "."
-
-
-def _line(frame: FrameType | None) -> Line:
-    if frame is None:
-        return Line("", 0, "")
-    file, number = frame.f_code.co_filename, frame.f_lineno
-    return Line(file, number, linecache.getline(file, number).strip())

@@ -12,6 +12,7 @@ finds the task that forgot the lock even when it runs alone.
 Two marked accesses never race, a plain and a marked one can: KCSAN says the same.
 """
 
+# ruff: noqa: D102  # What the methods of an operation are for stands in op.py.
 from __future__ import annotations
 
 import sys
@@ -23,6 +24,7 @@ from . import machine
 from .cell import Cell
 from .errors import DataRace
 from .machine import Machine, Task
+from .op import Op
 from .site import Site, program_frame
 
 if TYPE_CHECKING:
@@ -33,23 +35,28 @@ if TYPE_CHECKING:
 class Access:
     """Who touched a field, at which count of its own clock, and where."""
 
-    __slots__ = ("task", "count", "marked", "held", "step", "frame_code", "offset")
+    __slots__ = ("task", "count", "marked", "held", "step", "is_step", "code", "offset")
 
-    def __init__(self, running: Machine, task: Task, frame: FrameType, marked: bool) -> None:
+    def __init__(
+        self, running: Machine, task: Task, frame: FrameType, marked: bool, is_step: bool = False
+    ) -> None:
         self.task = task
         self.count = task.context.clock[task.index]
         self.marked = marked
         self.held = tuple(task.context.held)
         self.step = len(running.schedule)
-        self.frame_code = frame.f_code
+        self.is_step = is_step
+        self.code = frame.f_code
         self.offset = frame.f_lasti
 
     def tell(self, did: str) -> str:
         """Say who did it, and where, and holding what."""
         held = " and ".join(hold.lock.name for hold in self.held) or "no lock"
         how = f"{did} (marked)" if self.marked else did
-        site = Site(self.frame_code, self.offset)
-        return f"{self.task.name} {how} at step {self.step}, holding {held} ({site})"
+        when = f"{'at' if self.is_step else 'after'} step {self.step}"
+        when = when if self.step else "before the first step"
+        site = Site(self.code, self.offset)
+        return f"{self.task.name} {how} it {when}, holding {held} ({site})"
 
 
 def plain_load(struct: Struct, field: shared[Any]) -> Any:
@@ -58,14 +65,16 @@ def plain_load(struct: Struct, field: shared[Any]) -> Any:
     assert running is not None
     task = running.executing()
     cell = struct._cells[field.name]
-    access = Access(running, task, sys._getframe(_PROGRAM), False)
-    if cell.stores:
-        check(cell, access, "loads", field.guarded_by)
     guards = field.guards(struct) if struct._maker is not task else []
     if guards and not any(map(task.context.hold, guards)):
-        _report_unguarded(cell, access, "loads", guards)
+        running.step(_Unguarded(cell, "loads", guards))
+    access = Access(running, task, sys._getframe(_PROGRAM), False)
+    if cell.stores:
+        check(cell, access, "loads", guards)
     cell.loads[task.index, False] = access
     task.seen.setdefault(cell, cell.version)
+    if running.recorder is not None:
+        running.recorder.note(task, f"load {cell.name} → {cell.value!r}")
     return cell.value
 
 
@@ -75,15 +84,45 @@ def plain_store(struct: Struct, field: shared[Any], value: Any) -> None:
     assert running is not None
     task = running.executing()
     cell = struct._cells[field.name]
-    access = Access(running, task, sys._getframe(_PROGRAM), False)
-    check(cell, access, "stores", field.guarded_by)
     guards = field.guards(struct) if struct._maker is not task else []
     holds = map(task.context.hold, guards)
     if not all(hold and not hold.shared for hold in holds):
-        _report_unguarded(cell, access, "stores", guards)
+        running.step(_Unguarded(cell, "stores", guards))
+    access = Access(running, task, sys._getframe(_PROGRAM), False)
+    check(cell, access, "stores", guards)
     cell.stores[task.index, False] = access
     task.stored = True
     cell.store(value)
+    if running.recorder is not None:
+        running.recorder.note(task, f"store {cell.name} ← {value!r}")
+
+
+class _Unguarded(Op):
+    """An access that should have held a lock. It is a step, so that it has a place in the story.
+
+    Others may come before it, and then the report can name the access that it races with.
+    """
+
+    __slots__ = ("cell", "does", "guards", "lacks", "writes")
+    kind = "race"
+
+    def __init__(self, cell: Cell, does: str, guards: Sequence[Lock]) -> None:
+        self.cell = cell
+        self.does = does
+        self.guards = guards
+        held = any(map(machine.me().context.hold, guards))
+        self.lacks = _names(guards) + (" for writing" if held else "")
+        self.writes = (cell.id,)
+
+    def effect(self) -> NoReturn:
+        running = machine.running
+        assert running is not None
+        access = Access(running, running.executing(), program_frame(), False, True)
+        check(self.cell, access, self.does, self.guards)
+        _report_unguarded(self.cell, access, self)
+
+    def future(self) -> str:
+        return f"{self.does.removesuffix('s')} {self.cell.name} without {self.lacks}"
 
 
 def marked_access(cell: Cell, does: str) -> None:
@@ -91,7 +130,7 @@ def marked_access(cell: Cell, does: str) -> None:
     running = machine.running
     assert running is not None
     task = running.executing()
-    access = Access(running, task, program_frame(), True)
+    access = Access(running, task, program_frame(), True, True)
     check(cell, access, does)
     kept = cell.loads if does == "loads" else cell.stores
     kept[task.index, True] = access
@@ -101,24 +140,24 @@ _PROGRAM = 3
 """How many frames up from here the program's own line is: past the descriptor in memory.py."""
 
 
-def check(cell: Cell, access: Access, does: str, guarded_by: Sequence[str] = ()) -> None:
+def check(cell: Cell, access: Access, does: str, guards: Sequence[Lock] = ()) -> None:
     """Report `access` if some conflicting one before it is not known to have happened before."""
-    others = [("stored to", cell.stores)]
+    others = [("stored", cell.stores)]
     if does == "stores":
         others.append(("loaded", cell.loads))
     clock = access.task.context.clock
     for did, accesses in others:
         for (index, marked), other in accesses.items():
             if other.count > clock[index] and not (marked and access.marked):
-                _report_race(cell, other.tell(did), access, does, guarded_by)
+                _report_race(cell, other.tell(did), access, does, guards)
 
 
 def _report_race(
-    cell: Cell, other: str, access: Access, does: str, guarded_by: Sequence[str]
+    cell: Cell, other: str, access: Access, does: str, guards: Sequence[Lock]
 ) -> NoReturn:
     remedy = (
-        f"{cell.name} is guarded by {' and '.join(guarded_by)}: take it around both accesses."
-        if guarded_by
+        f"{cell.name} is guarded by {_names(guards)}. Take that around both accesses."
+        if guards
         else "Take the same lock around both; or publish with smp_store_release() what is then "
         "read after smp_load_acquire()."
     )
@@ -130,17 +169,18 @@ def _report_race(
     )
 
 
-def _report_unguarded(cell: Cell, access: Access, does: str, guards: Sequence[Lock]) -> NoReturn:
-    names = " and ".join(lock.name for lock in guards)
-    shared = any(access.task.context.hold(lock) for lock in guards)
-    how = f" {names} for writing" if shared and does == "stores" else f" {names}"
+def _report_unguarded(cell: Cell, access: Access, op: _Unguarded) -> NoReturn:
     _report(
-        f"Data race on {cell.name}: it is guarded by {names}, and this access does not hold"
-        f"{how}.\n  {access.tell(does)}.\n"
-        f"  Another task may touch it at the same moment. Take{how} around the access."
+        f"Data race on {cell.name}: it is guarded by {_names(op.guards)}, and this access does not "
+        f"hold {op.lacks}.\n  {access.tell(op.does)}.\n"
+        f"  Another task may touch it at the same moment. Take {op.lacks} around the access."
     )
 
 
 def _report(text: str) -> NoReturn:
     assert machine.running is not None
     machine.running.report(DataRace(text))
+
+
+def _names(locks: Sequence[Lock]) -> str:
+    return " and ".join(lock.name for lock in locks)

@@ -193,7 +193,10 @@ class _WakeUp(Op):
             return "nobody"
         sleeper, waker = _sleeper(task), machine.me()
         if sleeper.value == TASK_RUNNING:
-            sleeper.early = f"{waker.name} woke it at step {_step()}, when it was still awake"
+            sleeper.early = (
+                f"{waker.name} woke it at step {_step()}, when it was still awake. "
+                "Announce the sleep, with set_current_state(), before the last look"
+            )
             return "nobody asleep"
         sleeper.value = TASK_RUNNING
         sleeper.clock = joined(sleeper.clock, waker.context.clock)

@@ -171,5 +171,5 @@ def test_a_marked_load_of_a_guarded_field_needs_marked_stores():
     assert set(bugs(Box, a=careful, b=peek)) == {None}
     _, bug = find(Box, a=plain, b=peek)
     assert type(bug) is DataRace
-    assert "b loads (marked) at step" in str(bug)
+    assert "b loads (marked) it at step" in str(bug)
     assert "must be marked as well" in str(bug)

@@ -59,9 +59,9 @@ def test_two_accesses_are_both_told():
     assert preemptions == 0
     text = str(bug)
     assert "Data race on valid: nothing orders these two accesses." in text
-    assert "a stored to at step 1, holding lock (line" in text
-    assert "b loads at step 3, holding spin (line" in text
-    assert "take it around both" in text
+    assert "a stored it after step 1, holding lock (line" in text
+    assert "b loads it at step 4, holding spin (line" in text
+    assert "Take that around both" in text
 
 
 def test_a_reader_must_not_write():
@@ -121,8 +121,8 @@ def test_a_field_without_a_guard_needs_some_order():
     assert {(m.bug, m.shared.plain) for m in same} == {(None, 2)}
     _, bug = find(Cache, a=under(spin), b=under(write))
     assert "Data race on plain" in str(bug)
-    assert "a stored to at step 1, holding spin" in str(bug)
-    assert "b loads at step 3, holding lock" in str(bug)
+    assert "a stored it after step 1, holding spin" in str(bug)
+    assert "b loads it after step 3, holding lock" in str(bug)
 
 
 def test_readers_do_not_order_each_other():

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from .clock import Clock
 
 if TYPE_CHECKING:
+    from .lock import Lock
     from .races import Access
 
 
 class Cell:
     """One field of one struct."""
 
-    __slots__ = ("id", "name", "plain", "value", "version", "message", "loads", "stores")
+    __slots__ = ("id", "name", "plain", "value", "version", "message", "guards", "loads", "stores")
 
     def __init__(self, id: int, name: str, value: Any, plain: bool = False) -> None:
         self.id = id
@@ -24,6 +25,8 @@ class Cell:
         """How often it was stored to: what a task that spins on it waits for."""
         self.message: Clock | None = None
         """What its last store told those who load it: see barriers.py."""
+        self.guards: list[Lock] | None = None
+        """The locks that guard it, once they are known."""
         self.loads: dict[tuple[int, bool], Access] = {}
         self.stores: dict[tuple[int, bool], Access] = {}
         """The last access of each task, plain and marked: see races.py."""

@@ -131,8 +131,14 @@ class shared(Field[T]):
         self.guarded_by = (guarded_by,) if isinstance(guarded_by, str) else guarded_by
 
     def guards(self, struct: Struct) -> list[Lock]:
-        """Find the locks that guard this field of `struct`."""
-        return [_follow(struct, path) for path in self.guarded_by]
+        """Find the locks that guard this field of `struct`. A lock of its own stays the same."""
+        cell = struct._cells[self.name]
+        if cell.guards is not None:
+            return cell.guards
+        guards = [_follow(struct, path) for path in self.guarded_by]
+        if not any("." in path for path in self.guarded_by):
+            cell.guards = guards
+        return guards
 
     def _load(self, struct: Struct) -> T:
         value: T = plain_load(struct, self)

@@ -20,6 +20,9 @@ from .op import Op
 from .site import here
 from .sleeping import might_sleep
 
+NESTING = 100
+"""Read sections that one task can be in at once."""
+
 
 class Srcu(Named):
     """struct srcu_struct."""
@@ -31,18 +34,20 @@ class Srcu(Named):
         super().__init__(name, order_class)
         self.sections: dict[int, Task] = {}
         """The read sections that have begun and not ended."""
+        self.waits: dict[Task, set[int]] = {}
+        """For each task in synchronize_srcu(), the sections that it still waits for."""
         self.readers_clock: Clock | None = None
         self.writers_clock: Clock | None = None
-        self._begun: dict[Task, int] = {}
 
     def state(self) -> Hashable:
-        """Return the read sections."""
-        return tuple(sorted(self.sections))
+        """Return the read sections, and who waits for which."""
+        waits = sorted((task.index, tuple(sorted(left))) for task, left in self.waits.items())
+        return (tuple(sorted(self.sections)), tuple(waits))
 
     def new_section(self, task: Task) -> int:
-        """Number a read section, in a way that does not depend on the other tasks."""
-        count = self._begun[task] = self._begun.get(task, 0) + 1
-        return task.index * 1000 + count
+        """Number a read section. The numbers come again: else a loop never sees a state twice."""
+        first = task.index * NESTING
+        return next(n for n in range(first, first + NESTING) if n not in self.sections)
 
     def __repr__(self) -> str:
         names = sorted({task.name for task in self.sections.values()})
@@ -102,8 +107,8 @@ def synchronize_srcu(srcu: Srcu) -> None:
     wish = Hold(srcu, False, srcu.order_class, here())
     if running.lockdep and (bug := running.lockdep.wants(task, wish, unqueued=False)):
         running.report(bug)
-    before: frozenset[int] = running.step(_Begin(srcu))
-    running.step(_WaitForReaders(srcu, before))
+    running.step(_Begin(srcu))
+    running.step(_WaitForReaders(srcu, task))
 
 
 class _ReadLock(Op):
@@ -147,6 +152,8 @@ class _ReadUnlock(Op):
                     "once, in the same task."
                 )
             )
+        for left in srcu.waits.values():
+            left.discard(self.section)
         srcu.readers_clock = joined(srcu.readers_clock, task.context.clock)
         task.context.clock[task.index] += 1
 
@@ -162,30 +169,31 @@ class _Begin(Op):
         self.srcu = srcu
         self.writes = (srcu.id,)
 
-    def effect(self) -> frozenset[int]:
+    def effect(self) -> None:
         srcu, task = self.srcu, machine.me()
         srcu.writers_clock = joined(srcu.writers_clock, task.context.clock)
         task.context.clock[task.index] += 1
-        return frozenset(srcu.sections)
+        srcu.waits[task] = set(srcu.sections)
 
     def future(self) -> str:
         return f"{self.kind} {self.srcu.name}"
 
 
 class _WaitForReaders(Op):
-    __slots__ = ("srcu", "before", "writes")
+    __slots__ = ("srcu", "task", "writes")
     kind = "wait for readers"
     waits = True
 
-    def __init__(self, srcu: Srcu, before: frozenset[int]) -> None:
+    def __init__(self, srcu: Srcu, task: Task) -> None:
         self.srcu = srcu
-        self.before = before
+        self.task = task
         self.writes = (srcu.id,)  # it changes nothing, but readers, who commute, must not pass it
 
     def enabled(self) -> bool:
-        return self.before.isdisjoint(self.srcu.sections)
+        return not self.srcu.waits[self.task]
 
     def effect(self) -> None:
+        del self.srcu.waits[self.task]
         if self.srcu.readers_clock is not None:
             join(machine.me().context.clock, self.srcu.readers_clock)
 
@@ -193,8 +201,7 @@ class _WaitForReaders(Op):
         return f"wait for the readers of {self.srcu.name}"
 
     def blockers(self) -> Sequence[Task]:
-        sections = self.srcu.sections
-        return [sections[section] for section in sorted(self.before & sections.keys())]
+        return [self.srcu.sections[section] for section in sorted(self.srcu.waits[self.task])]
 
     def reason(self) -> str:
         return f"it waits for {' and '.join(t.name for t in self.blockers())} to end reading"

@@ -186,6 +186,19 @@ def test_readers_may_sleep_and_nest():
     assert set(bugs(World, a=nested, b=replace(wait=True))) == {None}
 
 
+def test_a_reader_that_comes_back_is_not_waited_for():
+    """Goal: the numbers of sections come again, and the waiter is not confused by that."""
+
+    def twice(world):
+        reader(world)
+        reader(world)
+
+    machines = list(runs(World, a=twice, b=replace(wait=True)))
+    assert {machine.bug for machine in machines} == {None}
+    states = {machine.shared.srcu.state() for machine in machines}
+    assert states == {((), ())}
+
+
 def test_srcu_orders_plain_accesses():
     def use(world):
         with srcu_read(world.srcu):

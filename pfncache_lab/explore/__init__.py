@@ -9,6 +9,10 @@ report      what a check has shown
 dependency  which two operations commute
 happens     what happened before what, and which steps raced
 dpor        one schedule of each trace
+visited     each state once, where states can be told apart
+states      a state of a run as one number
+values      anything a task can hold, as part of that
+hidden      what a frame holds that its locals do not show
 sampling    random schedules
 shrink      make a schedule one that a person can read
 """

@@ -106,7 +106,7 @@ Observer = Callable[[Machine, Any], None]
 
 def run(scenario: Scenario, oracle: Oracle, *, record: bool = False) -> Run:
     """Run `scenario` once, from fresh shared state, with `oracle` choosing who goes next."""
-    machine, shared = load(scenario, oracle, record=record)
+    machine, shared = load(scenario, oracle, record=record, lockdep=LockDep())
     machine.run()
     return finish(scenario, machine, shared)
 
@@ -122,7 +122,7 @@ def load(
     """Make fresh shared state, and a machine that has not run yet.
 
     It follows `script`, the tasks by number, before it asks `oracle`. Runs that share a `lockdep`
-    learn the order of locks from each other.
+    learn the order of locks from each other; without one, the order is not checked.
     """
     new_world()
     shared = scenario.setup()
@@ -132,7 +132,7 @@ def load(
         partial(_snapshot, shared) if record else None,
         script=script,
         watch=watch,
-        lockdep=lockdep or LockDep(),
+        lockdep=lockdep,
     )
     for name, body in scenario.tasks.items():
         machine.spawn(name, partial(body, shared))

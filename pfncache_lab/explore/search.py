@@ -99,7 +99,7 @@ def replay(scenario: Scenario, schedule: str) -> Run:
 def followed(scenario: Scenario, schedule: str, lockdep: LockDep | None = None) -> Run:
     """Run exactly this schedule and record it, whatever its steps do."""
     oracle = Replay(schedule, scenario.keys)
-    machine, shared = load(scenario, oracle, record=True, lockdep=lockdep)
+    machine, shared = load(scenario, oracle, record=True, lockdep=lockdep or LockDep())
     machine.run()
     result = finish(scenario, machine, shared)
     if oracle.unused and result.trace:

@@ -47,7 +47,7 @@ class Guided:
         return self._last if self._last in runnable and self._last else runnable[0]
 
 
-def shrink(scenario: Scenario, found: Run, lockdep: LockDep | None = None) -> Run:
+def shrink(scenario: Scenario, found: Run, lockdep: LockDep) -> Run:
     """Return a run that goes wrong in the same way, with no smaller neighbor that does.
 
     `found` must go wrong each time it is run.
@@ -71,9 +71,9 @@ def shrink(scenario: Scenario, found: Run, lockdep: LockDep | None = None) -> Ru
     return best
 
 
-def _attempt(scenario: Scenario, turns: Sequence[str], lockdep: LockDep | None) -> tuple[Run, Cost]:
+def _attempt(scenario: Scenario, turns: Sequence[str], lockdep: LockDep) -> tuple[Run, Cost]:
     oracle = Guided(turns)
-    machine, shared = load(scenario, oracle, lockdep=lockdep and lockdep.copy())
+    machine, shared = load(scenario, oracle, lockdep=lockdep.copy())
     machine.run()
     run = finish(scenario, machine, shared)
     return run, (oracle.preemptions, oracle.switches, len(run.schedule))

@@ -8,7 +8,7 @@ from pfncache_lab.explore import DepthFirst, Run, Scenario
 from pfncache_lab.explore.dependency import Move
 from pfncache_lab.explore.happens import History, Step
 from pfncache_lab.explore.scenario import finish, load
-from pfncache_lab.sim import machine as world
+from pfncache_lab.sim import Machine
 
 Graph = Hashable
 
@@ -36,24 +36,17 @@ class Recorder:
         )
 
 
-def all_runs(scenario: Scenario, bound: int | None = None) -> Iterator[tuple[Run, Graph, Hashable]]:
-    """Yield each schedule's run, its trace, and the state that it ends in."""
+def all_runs(scenario: Scenario, bound: int | None = None) -> Iterator[tuple[Run, Graph, Machine]]:
+    """Yield each schedule's run, its trace, and the machine as it ended."""
     oracle = DepthFirst(bound)
     while True:
         recorder = Recorder(oracle, len(scenario.tasks))
         machine, shared = load(scenario, recorder)
         machine.run()
-        yield finish(scenario, machine, shared), recorder.graph(), ending(machine)
+        yield finish(scenario, machine, shared), recorder.graph(), machine
         if not oracle.backtrack():
             return
 
 
 def traces(scenario: Scenario, bound: int | None = None) -> set[Graph]:
     return {graph for _, graph, _ in all_runs(scenario, bound)}
-
-
-def ending(machine) -> Hashable:
-    """Everything that the end of a run shows: the objects, who is stuck where, and the bug."""
-    things = tuple((n, thing.state()) for n, thing in sorted(world.world.things.items()))
-    stuck = tuple(task.pending and task.pending.future() for task in machine.tasks)
-    return things, stuck, type(machine.bug)

@@ -14,11 +14,12 @@ The budget is counted in runs and not in seconds: a verdict must not depend on t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ..sim import LockDep, ModelError, Oracle, watched
+from ..sim import Livelock, LockDep, ModelError, Oracle, watched
 from .dpor import SourceDpor
+from .livelock import Graph
 from .oracles import DepthFirst
 from .report import Report, Stats, Verdict
 from .sampling import PartialOrderSampling
@@ -125,7 +126,26 @@ class _Check:
             return self._every_trace()
         finally:
             self.stats.states = search.states
-        return self._failure(found) if found else self._report(Verdict("PASS"), "states")
+        if found:
+            return self._failure(found)
+        return (search.cyclic and self._livelock()) or self._report(Verdict("PASS"), "states")
+
+    def _livelock(self) -> Report | None:
+        """Search once more, for tasks that go round for ever: now every step counts."""
+        graph = Graph()
+        search = VisitedStates(self.scenario, reduce=False, graph=graph)
+        found = self._first_bug(search.runs(), self.stats.runs + self.budget, search)
+        if found:
+            return self._failure(found)
+        endless = graph.livelock()
+        if endless is None:
+            return None
+        lead_in, round_trip = endless
+        keys = list(self.scenario.keys.values())
+        schedule = "".join(keys[task] for task in [*lead_in, *round_trip])
+        run = followed(self.scenario, schedule)
+        bug = _endless(list(self.scenario.tasks), lead_in, round_trip)
+        return self._report(Verdict("FAIL"), "", replace(run, bug=bug))
 
     def _every_trace(self) -> Report:
         search = SourceDpor(self.scenario, lockdep=self.lockdep)
@@ -196,3 +216,13 @@ class _Check:
 
     def _report(self, verdict: Verdict, counted: str, failure: Run | None = None) -> Report:
         return Report(self.scenario, verdict, counted, failure, self.stats, tuple(self.notes))
+
+
+def _endless(names: list[str], lead_in: list[int], round_trip: list[int]) -> Livelock:
+    going = " and ".join(names[task] for task in sorted(set(round_trip)))
+    first, last = len(lead_in) + 1, len(lead_in) + len(round_trip)
+    return Livelock(
+        f"{going} can go round for ever: after step {last} all is as it was before step {first}, "
+        "and whoever could run all the time has had a turn. Something must change on the way "
+        "round, so that the next attempt is not the same as this one."
+    )

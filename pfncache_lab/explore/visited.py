@@ -20,6 +20,7 @@ from collections.abc import Iterator, Sequence
 
 from ..sim import LockDep, Task
 from .dependency import Move, dependent
+from .livelock import Graph
 from .scenario import Observer, Run, Scenario, finish, load
 from .states import Notes, States
 from .values import CannotTell
@@ -61,9 +62,17 @@ class VisitedStates:
         lockdep: LockDep | None = None,
         *,
         reduce: bool = True,
+        graph: Graph | None = None,
     ) -> None:
-        """Prepare to search `scenario`; without `reduce`, it visits every state."""
+        """Prepare to search `scenario`; without `reduce`, every step from every state is taken.
+
+        Then `graph` gathers states and steps.
+        """
         self.scenario = scenario
+        self.cyclic = False
+        """Whether a state has come again within one run: then a run could go on for ever."""
+        self._graph = graph
+        self._path: dict[int, int] = {}  # the states on the way to here, and how far from the start
         self.redundant = 0
         self._observe = observe
         self._lockdep = lockdep
@@ -161,12 +170,23 @@ class VisitedStates:
     def _todo(self, runnable: Sequence[Task]) -> list[Task]:
         """List whom to try here: those awake, or if the state is known, those newly awake."""
         state = self._state()
+        self._follow(state, runnable)
         before = self._visited.get(state)
         if before is None:
             self._visited[state] = frozenset(self._asleep)
             return [task for task in runnable if task.index not in self._asleep]
         self._visited[state] = before & self._asleep.keys()
         return [t for t in runnable if t.index in before and t.index not in self._asleep]
+
+    def _follow(self, state: int, runnable: Sequence[Task]) -> None:
+        """Take down the way that leads here."""
+        schedule = self._machine.schedule
+        self.cyclic = self.cyclic or state in self._path
+        if self._graph is not None:
+            self._graph.add_state(state, frozenset([task.index for task in runnable]))
+            if self._path:
+                self._graph.add_step(next(reversed(self._path)), schedule[-1].index, state)
+        self._path.setdefault(state, len(schedule))
 
     def _state(self) -> int:
         spinning = [States.spin_key(task) for task in self._machine.tasks if task.seen]
@@ -196,6 +216,8 @@ class VisitedStates:
         place = self._places[-1]
         place.asleep = {**place.asleep, place.chosen: place.moves[place.chosen]}
         place.chosen = place.left.pop(0)
+        while next(reversed(self._path.values())) > place.depth:
+            self._path.popitem()
         self._keys = place.keys.copy()
         move = place.moves[place.chosen]
         self._asleep = self._asleep_after(place.chosen, place.asleep, move)
@@ -207,8 +229,9 @@ class VisitedStates:
         self._visited.clear()
         self._places.clear()
         self._moved_left.clear()
+        self._path.clear()
         self._asleep, self._keys = {}, []
-        self.redundant = 0
+        self.redundant, self.cyclic = 0, False
 
 
 def _move(task: Task) -> Move:

@@ -13,6 +13,8 @@ visited     each state once, where states can be told apart
 states      a state of a run as one number
 values      anything a task can hold, as part of that
 hidden      what a frame holds that its locals do not show
+livelock    tasks that go round for ever, each getting its turn
+parallel    divide the search among processes
 sampling    random schedules
 shrink      make a schedule one that a person can read
 """

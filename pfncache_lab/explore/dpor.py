@@ -15,7 +15,7 @@ schedule that is never tried.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..sim import Deadlock, Livelock, LockDep, Task
 from .dependency import Move, dependent
@@ -55,8 +55,14 @@ class SourceDpor:
         scenario: Scenario,
         observe: Observer | None = None,
         lockdep: LockDep | None = None,
+        root: Sequence[int] = (),
+        asleep: Mapping[int, Move] | None = None,
     ) -> None:
-        """Prepare to search `scenario`; `observe` sees each machine whose run is complete."""
+        """Prepare to search `scenario`; `observe` sees each machine whose run is complete.
+
+        With a `root`, only the schedules that begin with it are searched, and of those none that
+        begins, from there, with a task that is `asleep`.
+        """
         self.scenario = scenario
         self.redundant = 0
         """Runs that sleep sets have cut: all that they could lead to has been seen."""
@@ -64,7 +70,9 @@ class SourceDpor:
         self._lockdep = lockdep
         self._history = History(len(scenario.tasks))
         self._places: list[_Place] = []
-        self._asleep: dict[int, Move] = {}
+        self._root = root
+        self._asleep_at_root = dict(asleep or {})
+        self._asleep: dict[int, Move] = {} if root else self._asleep_at_root
         self._cut = False
 
     def runs(self) -> Iterator[Run]:
@@ -80,17 +88,30 @@ class SourceDpor:
 
     def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
         """Take a task that is not asleep, the current one if possible."""
+        if len(self._places) < len(self._root):
+            return self._lead_in(runnable)
         awake = [task for task in runnable if task.index not in self._asleep]
         if not awake:
             self._cut = True
             return None
         chosen = current if current in awake else awake[0]
         assert chosen is not None
-        watched = bool(self.scenario.invariants)
-        moves = {task.index: Move(task.pending, watched) for task in runnable if task.pending}
-        self._places.append(_Place(moves, self._asleep, chosen.index))
+        self._places.append(_Place(self._moves(runnable), self._asleep, chosen.index))
         self._take(chosen.index)
         return chosen
+
+    def _lead_in(self, runnable: Sequence[Task]) -> Task:
+        """Follow the root. Whatever else could be done on the way is another search's affair."""
+        number = self._root[len(self._places)]
+        moves = self._moves(runnable)
+        self._places.append(_Place(moves, dict(moves), number))
+        self._take(number)
+        self._asleep = self._asleep_at_root if len(self._places) == len(self._root) else {}
+        return next(task for task in runnable if task.index == number)
+
+    def _moves(self, runnable: Sequence[Task]) -> dict[int, Move]:
+        watched = bool(self.scenario.invariants)
+        return {task.index: Move(task.pending, watched) for task in runnable if task.pending}
 
     # -- one run -------------------------------------------------------------------------------
 

@@ -18,9 +18,10 @@ from collections.abc import Callable
 from typing import Any
 
 from . import machine
-from .barriers import smp_mb
+from .barriers import full_barrier
 from .cell import Cell
-from .clock import join, joined
+from .clock import Clock, join, joined
+from .machine import Task
 from .memory import Load, Store, Struct
 from .op import Op
 
@@ -146,9 +147,9 @@ class _LoadAcquire(Load):
     __slots__ = ()
 
     def effect(self) -> Any:
-        value = super().effect()
-        if self.cell.message is not None:
-            join(machine.me().context.clock, self.cell.message)
+        value, clock = super().effect(), machine.me().context.clock
+        if (message := self.cell.told(clock)) is not None:
+            join(clock, message)
         return value
 
     def future(self) -> str:
@@ -158,11 +159,11 @@ class _LoadAcquire(Load):
 class _StoreRelease(Store):
     __slots__ = ()
 
-    def effect(self) -> None:
-        super().effect()
-        task = machine.me()
-        self.cell.message = task.context.clock.copy()
-        task.context.clock[task.index] += 1
+    def message(self, task: Task) -> Clock:
+        clock = task.context.clock
+        message = clock.copy()
+        clock[task.index] += 1
+        return message
 
     def future(self) -> str:
         return f"store {self.cell.name} ← {self.value!r} (release)"
@@ -171,7 +172,7 @@ class _StoreRelease(Store):
 class _Change(Store):
     """Load, compute and store, with nobody in between."""
 
-    __slots__ = ("name", "what", "change", "ordered")
+    __slots__ = ("name", "what", "change", "ordered", "before")
     kind = "change"
 
     def __init__(
@@ -190,16 +191,21 @@ class _Change(Store):
 
     def effect(self) -> Any:
         cell, task = self.cell, machine.me()
-        old, before = cell.value, cell.message
-        if before is not None:
-            task.context.observe(before)
+        old, self.before = cell.value, cell.message
+        if self.before is not None:
+            task.context.observe(self.before)
         if self.ordered:
-            smp_mb()
+            full_barrier(task)
         self.value = self.change(old)
         super().effect()
-        if before is not None:  # a change passes on what the store before it said
-            cell.message = joined(cell.message, before)
         return old
+
+    def message(self, task: Task) -> Clock | None:
+        """Pass on what the store before it said."""
+        mine = super().message(task)
+        if mine is None or self.before is None:
+            return mine or self.before
+        return joined(mine, self.before)
 
     def alone(self) -> Any:
         old = self.cell.value

@@ -58,6 +58,7 @@ class Context:
         "published",
         "taken",
         "sleeper",
+        "choice",
     )
 
     def __init__(self) -> None:
@@ -67,6 +68,8 @@ class Context:
         self.preempt_off = 0
         self.taken: dict[int, None] = {}
         """The locks taken since the task last spun, by number."""
+        self.choice: int | None = None
+        """In a weak memory: which store its next load returns, if it is not the latest."""
         self.sleeper: Sleeper | None = None
         # What this task knows of everybody's progress, what it would know after smp_rmb(), and
         # what its next marked store may pass on since its last smp_wmb(): see races.py.
@@ -74,9 +77,9 @@ class Context:
         self.observed: Clock | None = None
         self.published: Clock | None = None
 
-    def begin(self, index: int, tasks: int) -> None:
-        """Start the clocks of task number `index` of so many."""
-        self.clock = [0] * tasks
+    def begin(self, index: int, size: int) -> None:
+        """Start the clocks of task number `index`: an entry a task, and one a field with views."""
+        self.clock = [0] * size
         self.clock[index] = 1
 
     def hold(self, lock: Held) -> Hold | None:

@@ -30,6 +30,7 @@ from .recorder import Recorder
 from .site import program_frame
 from .stuck import left_behind, stuck
 from .trace import State, Trace
+from .weak import WeakMemory
 from .world import SETUP, HasState, World
 
 STEP_LIMIT = 2000
@@ -41,10 +42,12 @@ class Task:
 
     __slots__ = (
         "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context",
-        "result",
+        "result", "companion",
     )  # fmt: skip
 
-    def __init__(self, index: int, name: str, body: Callable[[], object]) -> None:
+    def __init__(
+        self, index: int, name: str, body: Callable[[], object], companion: bool = False
+    ) -> None:
         self.index = index
         self.name = name
         self.body = body
@@ -55,6 +58,8 @@ class Task:
         self.stored = False
         self.result: Any = None
         self.context = Context()
+        self.companion = companion
+        """Whether it is no task of the program: see weak.py. Nobody waits for it to finish."""
 
     @property
     def runnable(self) -> bool:
@@ -99,6 +104,7 @@ class Machine:
         self.script = script
         self._watch = watch
         self.lockdep = lockdep
+        self.memory: WeakMemory | None = None
         self.tasks: list[Task] = []
         self.current: Task | None = None
         self.schedule: list[Task] = []
@@ -109,9 +115,13 @@ class Machine:
         self._fault: BaseException | None = None
         self._starting = self._stopping = False
 
-    def spawn(self, name: str, body: Callable[[], object]) -> None:
+    def spawn(self, name: str, body: Callable[[], object], companion: bool = False) -> None:
         """Add a task. It runs nothing before `run`."""
-        self.tasks.append(Task(len(self.tasks), name, body))
+        self.tasks.append(Task(len(self.tasks), name, body, companion))
+
+    def weaken(self) -> None:
+        """Let a load return an older store: call it after the last task has been added."""
+        self.memory = WeakMemory(self, world)
 
     def run(self) -> None:
         """Run to the end, or to where the oracle stops; see `bug`, `schedule` and `trace`."""
@@ -177,8 +187,9 @@ class Machine:
     def _start(self) -> None:
         """Run each task up to its first operation: nobody can observe what comes before."""
         self._starting = True
+        size = self.memory.size if self.memory else len(self.tasks)
         for task in self.tasks:
-            task.context.begin(task.index, len(self.tasks))
+            task.context.begin(task.index, size)
             task.greenlet = greenlet(self._body)
             self._resume(task, task)
             if self.bug is not None:
@@ -238,8 +249,10 @@ class Machine:
             raise bug
         runnable = [task for task in self.tasks if task.runnable]
         if not runnable:
-            if waiting := [task for task in self.tasks if task.pending]:
+            if waiting := [t for t in self.tasks if t.pending and not t.companion]:
                 raise stuck(waiting)
+            for companion in self.tasks:
+                companion.pending = None
             return None
         if len(self.schedule) >= STEP_LIMIT:
             raise StepLimit(self._limit_sentence())

@@ -17,9 +17,11 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import Any, Generic, Self, TypeVar, overload
 
-from . import machine
+from . import machine, weak
 from .cell import Cell
+from .clock import Clock
 from .lock import Lock
+from .machine import Task
 from .named import Named
 from .op import Op
 from .races import marked_access, plain_load, plain_store
@@ -171,6 +173,8 @@ class Load(Op):
     def effect(self) -> Any:
         cell = self.cell
         task = machine.me()
+        if cell.history is not None:
+            return weak.load(cell, task)
         if cell.plain:
             marked_access(cell, "loads")
         task.seen.setdefault(cell, cell.version)
@@ -205,8 +209,11 @@ class Store(Op):
         if self.cell.plain:
             marked_access(self.cell, "stores")
         task.stored = True
-        self.cell.message = task.context.published
-        self.cell.store(self.value)
+        self.cell.publish(self.value, self.message(task), task.context.clock)
+
+    def message(self, task: Task) -> Clock | None:
+        """Return what this store tells those who load it."""
+        return task.context.published
 
     def alone(self) -> Any:
         """Do it outside a run."""

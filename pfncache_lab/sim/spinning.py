@@ -3,7 +3,7 @@
 # ruff: noqa: D102  # What the methods of an operation are for stands in op.py.
 from __future__ import annotations
 
-from . import machine
+from . import machine, weak
 from .machine import Task
 from .op import Op
 from .sleeping import might_sleep
@@ -45,6 +45,7 @@ class Spin(Op):
         return any(thing.version != version for thing, version in self.task.seen.items())
 
     def effect(self) -> None:
+        weak.catch_up(self.task)
         self.task.seen.clear()
         self.task.context.taken.clear()
         self.task.stored = False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from string import ascii_lowercase
-from typing import Any
+from typing import Any, Literal
 
 from ..sim import (
     ConditionBroken,
@@ -18,6 +18,7 @@ from ..sim import (
     Oracle,
     State,
     Trace,
+    companion_name,
     new_world,
 )
 from .schedule import token
@@ -44,6 +45,8 @@ class Scenario:
     final: Sequence[Condition] = ()
     invariants: Sequence[Condition] = ()
     """What must hold before every step, and at the end."""
+    memory_model: Literal["sc", "lkmm-lite"] = "sc"
+    """Sequentially consistent, or one in which a load may return an older store: sim.weak."""
 
     def __post_init__(self) -> None:
         for name in self.tasks:
@@ -62,12 +65,15 @@ class Scenario:
         A name of one letter is its own key. Another takes the first of its letters that is free,
         or else the first free letter of the alphabet.
         """
-        keys = {name: name for name in self.tasks if len(name) == 1}
-        for name in self.tasks:
+        names = list(self.tasks)
+        if self.memory_model != "sc":
+            names += [companion_name(name) for name in self.tasks]
+        keys = {name: name for name in names if len(name) == 1}
+        for name in names:
             taken = keys.values()
             wanted = [c for c in name + ascii_lowercase if c.islower() and c not in taken]
             keys.setdefault(name, wanted[0])
-        return {name: keys[name] for name in self.tasks}
+        return {name: keys[name] for name in names}
 
 
 @dataclass(frozen=True, repr=False)
@@ -136,6 +142,8 @@ def load(
     )
     for name, body in scenario.tasks.items():
         machine.spawn(name, partial(body, shared))
+    if scenario.memory_model != "sc":
+        machine.weaken()
     return machine, shared
 
 

@@ -5,6 +5,7 @@
     world     the numbers of the simulated objects
     memory    structs; marked and plain fields
     atomics   READ_ONCE(), cmpxchg(), bits; barriers: smp_wmb() and the others
+    weak      a memory in which a load may return an older store
     races     data races on plain fields
     locks     SpinLock, RwLock, Mutex; kernel_names has spin_lock() and the others
     lockdep   the order of locks, over all runs of a search
@@ -18,7 +19,8 @@
     trace     what a run leaves behind, and its two-CPU table
     errors    KernelBug and its family; ModelError
 
-Memory is sequentially consistent: every load sees the latest store.
+Memory is sequentially consistent: every load sees the latest store. A scenario may ask for another
+memory (weak), in which a load may see an older one.
 """
 
 from .assertions import (
@@ -147,6 +149,7 @@ from .sleeping import (
 from .spinning import cond_resched, cpu_relax
 from .srcu import Srcu, srcu_read, srcu_read_lock, srcu_read_unlock, synchronize_srcu
 from .trace import Event, Line, State, TaskView, Trace
+from .weak import companion_name
 from .world import HasState, World
 
 __all__ = [
@@ -212,6 +215,7 @@ __all__ = [
     "atomic_set",
     "clear_bit",
     "cmpxchg",
+    "companion_name",
     "complete",
     "complete_all",
     "cond_resched",

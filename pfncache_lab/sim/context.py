@@ -31,7 +31,7 @@ class Held(Protocol):
 class Hold:
     """That a task holds a lock: since when, from which line on, and whether others may share it."""
 
-    __slots__ = ("lock", "shared", "order_class", "step", "site")
+    __slots__ = ("lock", "shared", "order_class", "step", "site", "irqs_off")
 
     def __init__(self, lock: Held, shared: bool, order_class: str, site: Site) -> None:
         self.lock = lock
@@ -39,6 +39,8 @@ class Hold:
         self.order_class = order_class
         self.step = 0
         self.site = site
+        self.irqs_off = False
+        """Whether interrupts were disabled for it, and must be enabled with it."""
 
     def since(self) -> str:
         """Say 'since step 3 (line 12 of refresh(): `gpc.lock.write_lock()`)'."""

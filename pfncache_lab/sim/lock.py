@@ -12,8 +12,8 @@ from collections.abc import Hashable, Sequence
 from . import machine
 from .clock import Clock, join
 from .context import Hold
-from .errors import RecursiveLock
-from .lock_steps import Acquire, Init, Release, TryAcquire
+from .errors import BadUnlock, RecursiveLock
+from .lock_steps import Acquire, Init, Release, TryAcquire, irq_mismatch
 from .machine import Machine, Task
 from .named import Named
 from .site import here
@@ -64,6 +64,7 @@ class Lock(Named):
             )
         if disable_irqs:
             task.context.irqs_off += 1
+            wish.irqs_off = True
         if lockdep := running.lockdep:
             bug = lockdep.wants(task, wish, unqueued=op.shared and task.context.hard_irq)
             if bug := bug or (lockdep.takes(task, wish) if self.spins else None):
@@ -98,7 +99,10 @@ class Lock(Named):
         if (running := self._machine()) is None:
             return
         task = running.executing()
+        hold = task.context.hold(self)
         running.step(op)
+        if hold is not None and hold.irqs_off is not enable_irqs:
+            running.report(BadUnlock(irq_mismatch(op, task, hold)))
         if enable_irqs:
             task.context.irqs_off -= 1
 

@@ -135,6 +135,20 @@ def _bad_unlock(op: Release, task: Task, hold: Hold | None) -> KernelBug:
     )
 
 
+def irq_mismatch(op: Release, task: Task, hold: Hold) -> str:
+    """Say that a lock was taken with interrupts disabled and not so released, or vice versa."""
+    what = f"{task.name} took {op.lock.name} {hold.since()}"
+    if hold.irqs_off:
+        return (
+            f"{what} with an _irq function, and releases it with one that leaves interrupts "
+            f"disabled ({here()}). Use the _irq form of the unlock."
+        )
+    return (
+        f"{what} without disabling interrupts, and releases it with an _irq function ({here()}). "
+        "That would enable interrupts for a caller who may have disabled them."
+    )
+
+
 class Init(Op):
     """Make a lock as new."""
 

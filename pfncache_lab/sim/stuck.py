@@ -62,9 +62,13 @@ def _who_has_what(waiter: Task, holder: Task) -> str:
 
 def left_behind(task: Task) -> KernelBug | None:
     """Tell which lock `task`, which has come to its end, still holds."""
-    if not task.context.held:
-        return None
-    hold = task.context.held[-1]
+    context = task.context
+    if not context.held:
+        if context.irqs_off == 0 == context.preempt_off:
+            return None
+        what = "interrupts" if context.irqs_off else "preemption"
+        return LockLeak(f"{task.name} ended with {what} disabled. Enable on every path out.")
+    hold = context.held[-1]
     return LockLeak(
         f"{task.name} ended, and still holds {hold.lock.name} {hold.since()}. "
         "Whoever wants it next waits for ever. Release it on every path out of the function."

@@ -271,6 +271,23 @@ def test_what_else_must_not_sleep():
     assert bugs(Box, a=fine) == [None]
 
 
+def test_interrupts_are_enabled_by_the_unlock_that_belongs_to_the_lock():
+    def too_few(box):
+        box.rw.write_lock_irq()
+        box.rw.write_unlock()
+
+    def too_many(box):
+        box.spin.lock()
+        box.spin.unlock_irq()
+
+    def never(box):
+        local_irq_disable()
+
+    says(*bugs(Box, a=too_few), BadUnlock, "leaves interrupts disabled")
+    says(*bugs(Box, a=too_many), BadUnlock, "without disabling interrupts")
+    says(*bugs(Box, a=never), LockLeak, "a ended with interrupts disabled")
+
+
 # -- deadlock --------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ Only the task itself changes its context, so asking about it is no step of the m
 
 from __future__ import annotations
 
+from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
 from .clock import Clock, joined
@@ -31,16 +32,22 @@ class Held(Protocol):
 class Hold:
     """That a task holds a lock: since when, from which line on, and whether others may share it."""
 
-    __slots__ = ("lock", "shared", "order_class", "step", "site", "irqs_off")
+    __slots__ = ("lock", "shared", "order_class", "step", "irqs_off", "_code", "_offset")
 
-    def __init__(self, lock: Held, shared: bool, order_class: str, site: Site) -> None:
+    def __init__(self, lock: Held, shared: bool, order_class: str, frame: FrameType) -> None:
         self.lock = lock
         self.shared = shared
         self.order_class = order_class
         self.step = 0
-        self.site = site
+        self._code = frame.f_code
+        self._offset = frame.f_lasti
         self.irqs_off = False
         """Whether interrupts were disabled for it, and must be enabled with it."""
+
+    @property
+    def site(self) -> Site:
+        """Where it was taken."""
+        return Site(self._code, self._offset)
 
     def since(self) -> str:
         """Say 'since step 3 (line 12 of refresh(): `gpc.lock.write_lock()`)'."""

@@ -16,7 +16,7 @@ from .errors import BadUnlock, RecursiveLock
 from .lock_steps import Acquire, Init, Release, TryAcquire, irq_mismatch
 from .machine import Machine, Task
 from .named import Named
-from .site import here
+from .site import program_frame
 from .sleeping import might_sleep
 
 
@@ -35,7 +35,7 @@ class Lock(Named):
         self.clock: Clock | None = None
         """What the last writer passes on to the next holder; and so on for the readers."""
         self.readers_clock: Clock | None = None
-        self.last_release = ""
+        self.last_release: tuple[Task, int] | None = None
 
     def state(self) -> Hashable:
         """Return who holds it, for the search that remembers states."""
@@ -55,10 +55,10 @@ class Lock(Named):
         if (running := self._machine()) is None:
             return
         task = running.executing()
-        if not self.spins:
+        if not self.spins and task.context.why_atomic():
             might_sleep(f"take the sleeping lock {self.name}")
         wish = self._wish(op.shared, subclass)
-        if mine := task.context.hold(self):
+        if task.context.held and (mine := task.context.hold(self)):
             running.report(
                 RecursiveLock(_RECURSIVE.format(task.name, self.name, wish.site, mine.since()))
             )
@@ -108,7 +108,7 @@ class Lock(Named):
 
     def _wish(self, shared: bool, subclass: int) -> Hold:
         order_class = f"{self.order_class}/{subclass}" if subclass else self.order_class
-        return Hold(self, shared, order_class, here())
+        return Hold(self, shared, order_class, program_frame(3))
 
     # -- the sentences -------------------------------------------------------------------------
 

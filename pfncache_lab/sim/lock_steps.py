@@ -113,7 +113,7 @@ class Release(_LockOp):
         else:
             lock.writer, lock.readers_clock = None, None
             lock.clock = context.clock.copy()
-        lock.last_release = f"{task.name} at step {len(running.schedule)}"
+        lock.last_release = task, len(running.schedule)
         context.clock[task.index] += 1
 
 
@@ -128,7 +128,10 @@ def _bad_unlock(op: Release, task: Task, hold: Hold | None) -> KernelBug:
             f"{what}, which it does not hold: {lock.held_by()}. Whoever takes a lock must be the "
             "one who releases it."
         )
-    before = f" It was last released by {lock.last_release}." if lock.last_release else ""
+    before = ""
+    if lock.last_release:
+        last, step = lock.last_release
+        before = f" It was last released by {last.name} at step {step}."
     return BadUnlock(
         f"{what}, and nobody holds it.{before} One unlock is too many; look at the paths that "
         "lead here."

@@ -147,7 +147,7 @@ class Machine:
             raise GreenletExit  # unwinding: whatever the program still tries must not happen
         task.pending = op
         if self.recorder is not None:
-            task.frame = program_frame()
+            task.frame = program_frame(2)
         self._yield(task)
         result = op.effect() if self.recorder is None else self.recorder.do(task, op)
         task.result = result

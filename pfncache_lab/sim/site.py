@@ -40,13 +40,13 @@ class Site:
 
 def here() -> Site:
     """Return the line of the program that is being executed: the innermost not of this package."""
-    frame = program_frame()
+    frame = program_frame(2)
     return Site(frame.f_code, frame.f_lasti)
 
 
-def program_frame() -> FrameType:
-    """Return the innermost frame that is not of this package."""
-    frame = first = sys._getframe(1)
+def program_frame(above: int = 1) -> FrameType:
+    """Return the innermost frame that is not of this package; so many above are known to be."""
+    frame = first = sys._getframe(above)
     while frame.f_globals.get("__package__") == __package__:
         if frame.f_back is None:
             return first  # a companion's, see weak.py: it is all ours

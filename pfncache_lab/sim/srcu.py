@@ -17,7 +17,7 @@ from .locks import goes_on
 from .machine import Task
 from .named import Named
 from .op import Op
-from .site import here
+from .site import here, program_frame
 from .sleeping import might_sleep
 
 NESTING = 100
@@ -59,7 +59,7 @@ def srcu_read_lock(srcu: Srcu) -> int:
     if (running := srcu._machine()) is None:
         return 0
     task = running.executing()
-    hold = Hold(srcu, True, srcu.order_class, here())
+    hold = Hold(srcu, True, srcu.order_class, program_frame(2))
     if running.lockdep and (bug := running.lockdep.wants(task, hold, unqueued=True)):
         running.report(bug)
     section: int = running.step(_ReadLock(srcu))
@@ -104,7 +104,7 @@ def synchronize_srcu(srcu: Srcu) -> None:
                 f"{mine.since()}. It waits for itself, for ever."
             )
         )
-    wish = Hold(srcu, False, srcu.order_class, here())
+    wish = Hold(srcu, False, srcu.order_class, program_frame(2))
     if running.lockdep and (bug := running.lockdep.wants(task, wish, unqueued=False)):
         running.report(bug)
     running.step(_Begin(srcu))

@@ -87,6 +87,7 @@ from .errors import (
     SoftLockup,
     StackOverflow,
     StepLimit,
+    Unguarded,
     UseAfterFree,
     Warn,
 )
@@ -203,6 +204,7 @@ __all__ = [
     "TaskView",
     "TimeLimit",
     "Trace",
+    "Unguarded",
     "UseAfterFree",
     "Warn",
     "World",

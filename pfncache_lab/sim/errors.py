@@ -111,6 +111,13 @@ class DataRace(KernelBug):
     """
 
 
+class Unguarded(DataRace):
+    """A task touched a field without the lock that guards it, and nobody else was seen there.
+
+    It is a kind of its own so that a search which shortens a schedule does not lose the other side.
+    """
+
+
 class UseAfterFree(KernelBug):
     """A task used what had been given back already."""
 

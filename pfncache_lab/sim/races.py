@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import machine
 from .cell import Cell
-from .errors import DataRace
+from .errors import DataRace, Unguarded
 from .machine import Machine, Task
 from .op import Op
 from .site import Site, program_frame
@@ -173,13 +173,14 @@ def _report_unguarded(cell: Cell, access: Access, op: _Unguarded) -> NoReturn:
     _report(
         f"Data race on {cell.name}: it is guarded by {_names(op.guards)}, and this access does not "
         f"hold {op.lacks}.\n  {access.tell(op.does)}.\n"
-        f"  Another task may touch it at the same moment. Take {op.lacks} around the access."
+        f"  Another task may touch it at the same moment. Take {op.lacks} around the access.",
+        Unguarded,
     )
 
 
-def _report(text: str) -> NoReturn:
+def _report(text: str, kind: type[DataRace] = DataRace) -> NoReturn:
     assert machine.running is not None
-    machine.running.report(DataRace(text))
+    machine.running.report(kind(text))
 
 
 def _names(locks: Sequence[Lock]) -> str:

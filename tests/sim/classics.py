@@ -190,6 +190,6 @@ CLASSICS = {
     "check_then_act": (CHECK_THEN_ACT, "ConditionBroken", 1),
     "missing_wake_up": (MISSING_WAKE_UP, "Deadlock", 1),
     "double_unlock": (DOUBLE_UNLOCK, "BadUnlock", 0),
-    "reader_that_writes": (READER_THAT_WRITES, "DataRace", 0),
+    "reader_that_writes": (READER_THAT_WRITES, "Unguarded", 0),
     "publish_before_initialise": (PUBLISH_BEFORE_INITIALISE, "DataRace", 0),
 }

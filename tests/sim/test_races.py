@@ -2,7 +2,16 @@
 
 import pytest
 
-from pfncache_lab.sim import DataRace, RwLock, SpinLock, Struct, cpu_relax, marked, shared
+from pfncache_lab.sim import (
+    DataRace,
+    RwLock,
+    SpinLock,
+    Struct,
+    Unguarded,
+    cpu_relax,
+    marked,
+    shared,
+)
 
 from .running import bugs, find, runs
 
@@ -46,7 +55,7 @@ def test_a_load_without_the_lock_is_found_even_alone():
         return cache.valid
 
     (bug,) = bugs(Cache, a=peek)
-    assert type(bug) is DataRace
+    assert type(bug) is Unguarded
     assert "valid: it is guarded by lock, and this access does not hold lock" in str(bug)
     assert "`return cache.valid`" in str(bug)
 
@@ -88,7 +97,7 @@ def test_with_two_guards_a_load_needs_one_and_a_store_both():
 
     assert set(bugs(Cache, a=store, b=load)) == {None}
     (bug,) = bugs(Cache, a=half)
-    assert type(bug) is DataRace
+    assert type(bug) is Unguarded
 
 
 def test_the_guard_may_be_in_another_struct():

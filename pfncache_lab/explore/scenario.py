@@ -47,6 +47,8 @@ class Scenario:
     """What must hold before every step, and at the end."""
     memory_model: Literal["sc", "lkmm-lite"] = "sc"
     """Sequentially consistent, or one in which a load may return an older store: sim.weak."""
+    lockdep: bool = True
+    """Whether a wrong order of locks is a bug by itself, or only once it deadlocks."""
 
     def __post_init__(self) -> None:
         for name in self.tasks:
@@ -138,7 +140,7 @@ def load(
         partial(_snapshot, shared) if record else None,
         script=script,
         watch=watch,
-        lockdep=lockdep,
+        lockdep=lockdep if scenario.lockdep else None,
     )
     for name, body in scenario.tasks.items():
         machine.spawn(name, partial(body, shared))

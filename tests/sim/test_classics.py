@@ -3,13 +3,14 @@
 The words are in golden/. To write them anew: python -m tests.sim.test_classics
 """
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import pytest
 
-from pfncache_lab.explore import DepthFirst, Replay
+from pfncache_lab.explore import DepthFirst, Replay, check
 from pfncache_lab.sim import ConditionBroken, LockDep, Machine, new_world
 
 from .classics import AB_BA, CLASSICS
@@ -76,6 +77,12 @@ def test_the_message_is_the_golden_one(name):
 
 def test_without_lockdep_the_deadlock_takes_one_preemption():
     assert told(AB_BA, lockdep=False) == (GOLDEN / "ab_ba_deadlock.txt").read_text("utf-8")
+
+
+def test_a_scenario_can_do_without_lockdep():
+    report = check(replace(AB_BA, lockdep=False))
+    assert report.failure is not None
+    assert type(report.failure.bug).__name__ == "Deadlock"
 
 
 if __name__ == "__main__":

@@ -26,8 +26,8 @@ class Place:
 
     values: bool = False
     """Values that were computed earlier in the statement."""
-    exits: int = 0
-    """Open `with` blocks."""
+    exits: tuple[str, ...] = ()
+    """Open `with` blocks: 's.lock' where nothing stores to the variable s, otherwise nothing."""
     trouble: str | None = None
     """What cannot be told apart here, as a sentence."""
 
@@ -51,7 +51,8 @@ def hidden(code: CodeType, offset: int) -> Place:
         return Place(trouble=_ITERATOR.format(code.co_name))
     if VALUE in stack and RANGE in stack[stack.index(VALUE) :]:
         return Place(trouble=_ITERATOR.format(code.co_name))  # a comprehension, half-way
-    return Place(VALUE in stack, stack.count(EXIT))
+    exits = tuple([x.removeprefix(EXIT).strip() for x in stack if x.startswith(EXIT)])
+    return Place(VALUE in stack, exits)
 
 
 @lru_cache(maxsize=1024)
@@ -60,6 +61,15 @@ def globals_of(code: CodeType) -> tuple[tuple[str, ...], bool]:
     names = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
     stores = any(i.opname in ("STORE_GLOBAL", "DELETE_GLOBAL") for i in dis.get_instructions(code))
     return tuple(sorted(names)), stores
+
+
+@lru_cache(maxsize=1024)
+def calls_back(code: CodeType) -> bool:
+    """Whether `code` may call a builtin that calls a function in turn: its state is in C."""
+    return not _CALL_BACK.isdisjoint(code.co_names)
+
+
+_CALL_BACK = frozenset({"map", "filter", "sorted", "sort", "min", "max", "reduce", "iter"})
 
 
 # -- the stack at each place, by following the code ------------------------------------------------
@@ -137,8 +147,24 @@ def _after(instructions: list[dis.Instruction], i: int, stack: Stack, jump: bool
     if name.startswith("LOAD_FAST") and instruction.argval == ".0":  # what a comprehension is over
         return (*stack, ITERATOR)
     if name == "BEFORE_WITH":
-        return (*stack[:-1], EXIT, VALUE)
+        return (*stack[:-1], _exit(instructions, i), VALUE)
     return (*stack, *[VALUE] * effect) if effect >= 0 else stack[:effect]
+
+
+def _exit(instructions: list[dis.Instruction], i: int) -> str:
+    """Tell what a `with` will leave, if it is a lock of a variable that does not change.
+
+    That is `with s.lock:` and `with s.lock.write():`.
+    """
+    parts = [x for x in instructions[max(0, i - 8) : i] if x.opname not in ("PRECALL", "PUSH_NULL")]
+    if parts and parts[-1].opname == "CALL" and parts[-1].arg == 0:
+        del parts[-2:]
+    if len(parts) < 2 or parts[-1].opname != "LOAD_ATTR" or parts[-2].opname != "LOAD_FAST":
+        return EXIT
+    variable = parts[-2].argval
+    if any(variable in _stored(instruction) for instruction in instructions):
+        return EXIT
+    return f"{EXIT} {variable}.{parts[-1].argval}"
 
 
 def _is_plain_range(instructions: list[dis.Instruction], i: int) -> bool:

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from ..sim import Machine, Op, Struct, Task, shared
 from ..sim import machine as sim
 from ..sim.world import STRIDE
-from .hidden import globals_of, hidden
+from .hidden import calls_back, globals_of, hidden
 from .values import CannotTell, Values
 
 NOTE_LIMIT = 64
@@ -35,19 +35,18 @@ class Note(NamedTuple):
 
     code: CodeType
     offset: int
-    line: int | None
     known: tuple[Hashable, ...] = ()
     inner: tuple[Hashable, ...] = ()  # since the call began in which the frame now is
 
-    def moved_on(self, frame: FrameType, result: Hashable) -> Note:
-        """Tell what is known after an operation has returned `result`."""
-        here, line = frame.f_lasti, frame.f_lineno
-        inner = (*self.inner, result)[-NOTE_LIMIT:]
+    def moved_on(self, frame: FrameType, results: tuple[Hashable, ...]) -> Note:
+        """Tell what is known after an operation has returned, and plain fields were loaded."""
+        here = frame.f_lasti
+        inner = (*self.inner, *results)[-NOTE_LIMIT:]
         if here == self.offset:
             return self._replace(inner=inner)
-        if here < self.offset or line != self.line:
-            return Note(self.code, here, line)
-        return Note(self.code, here, line, self.known + inner)
+        if not hidden(self.code, here).values:
+            return Note(self.code, here)  # nothing lies on the stack, so all of it is forgotten
+        return Note(self.code, here, self.known + inner)
 
 
 Notes = tuple[Note, ...]
@@ -61,6 +60,8 @@ class States:
         self._values = Values({id(t): n for n, t in sim.world.things.items()})
         self._known = len(sim.world.things)
         self._globals: set[CodeType] = set()
+        if machine.memory is not None:
+            raise CannotTell("in a weak memory, an old store may still be seen")
         for thing in sim.world.things.values():
             _check_fields(thing)
 
@@ -69,7 +70,7 @@ class States:
         things = sim.world.things
         if len(things) != self._known:
             self._learn()
-        return tuple([self._state(n, thing.state()) for n, thing in things.items()])
+        return tuple([self._values.key(thing.state()) for thing in things.values()])
 
     def task_key(self, task: Task, notes: Notes, ran: bool) -> tuple[int, bool, Notes]:
         """Make the key of a task; tell whether it may change without a step of it; take notes.
@@ -79,11 +80,14 @@ class States:
         if task.pending is None:
             return 0, False, ()
         frames = self._frames(task)
-        noted = _noted(notes, frames, task.result) if ran or not notes else notes
+        noted = _noted(notes, frames, task.results, self._values) if ran or not notes else notes
         self._values.mutable = False
         parts: list[Hashable] = [self._op(task.pending)]
         exits = 0
-        for frame, note in zip(frames, noted, strict=True):
+        for depth, (frame, note) in enumerate(zip(frames, noted, strict=True)):
+            inside = depth + 1 < len(frames) and not _is_ours(frames[depth + 1])
+            if inside and calls_back(frame.f_code):
+                raise CannotTell(f"{frame.f_code.co_name} is called back from inside a builtin")
             exits += self._frame(frame, note, parts)
         held = [hold.lock.id for hold in task.context.held]
         if exits > len(held):
@@ -109,9 +113,6 @@ class States:
             things[number] = things.pop(number)
             self._values.numbers = {id(t): n for n, t in things.items()}
         self._known = len(things)
-
-    def _state(self, number: int, state: Hashable) -> Hashable:
-        return self._values.key(state) if type(state) is tuple else state
 
     def _op(self, op: Op) -> Hashable:
         """Make the key of a pending operation: its parts, by the names of its slots."""
@@ -150,10 +151,10 @@ class States:
         return found[::-1]
 
     def _frame(self, frame: FrameType, note: Note, parts: list[Hashable]) -> int:
-        """Add the key of one frame; returns how many `with` blocks it is in."""
+        """Add the key of one frame; returns how many unknown `with` blocks it is in."""
         code, exits = frame.f_code, 0
         parts += [id(code), frame.f_lasti]
-        ours = frame.f_globals.get("__name__", "").startswith(_OURS)
+        ours = _is_ours(frame)
         if not ours:
             place = hidden(code, frame.f_lasti)
             if place.trouble:
@@ -162,9 +163,10 @@ class States:
                 if len(note.known) >= NOTE_LIMIT:
                     raise CannotTell(f"{code.co_name} has a statement of too many operations")
                 parts.append(note.known)
-            exits = place.exits
             self._check_globals(frame)
         shown = frame.f_locals
+        if not ours:
+            exits = sum(not _is_lock_of(shown, exit) for exit in place.exits)
         for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars):
             if name in shown:
                 parts.append(self._local(code, name, shown[name], ours))
@@ -201,30 +203,33 @@ class States:
         self._globals.add(code)
 
 
-def _noted(notes: Notes, frames: list[FrameType], result: Any) -> Notes:
+def _noted(notes: Notes, frames: list[FrameType], results: list[Any], values: Values) -> Notes:
     """Carry the notes of the last step over to the frames of this one, outermost first."""
     found: list[Note] = []
+    seen = tuple([values.key(result) for result in results])
     same = True
     for depth, frame in enumerate(frames):
         note = notes[depth] if same and depth < len(notes) else None
         if note is None or note.code is not frame.f_code:
-            found.append(Note(frame.f_code, frame.f_lasti, frame.f_lineno))
+            found.append(Note(frame.f_code, frame.f_lasti))
             same = False
         else:
-            found.append(note.moved_on(frame, _result_key(result)))
+            found.append(note.moved_on(frame, seen))
             same = frame.f_lasti == note.offset
     return tuple(found)
 
 
-def _result_key(result: Any) -> Hashable:
-    """Make something of a result that is equal only where it is equal."""
-    number = getattr(result, "id", None)
-    if type(number) is int:
-        return "#", number
-    try:
-        return type(result), hash(result) if not isinstance(result, str) else result
-    except TypeError:
-        return type(result), repr(result)
+def _is_ours(frame: FrameType) -> bool:
+    """Whether this is the code of a primitive, which hides nothing but what its operation shows."""
+    name: str = frame.f_globals.get("__name__", "")
+    return name.startswith(_OURS)
+
+
+def _is_lock_of(shown: Mapping[str, Any], path: str) -> bool:
+    """Whether `path` leads to a lock that is part of a struct, so that it cannot change."""
+    variable, _, name = path.partition(".")
+    struct = shown.get(variable)
+    return isinstance(struct, Struct) and name in vars(struct)
 
 
 def _check_fields(thing: object) -> None:

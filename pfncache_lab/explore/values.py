@@ -24,6 +24,14 @@ class CannotTell(Exception):
     """Two things could differ and look the same; the message names the thing."""
 
 
+def number_key(value: int) -> Hashable:
+    """Make a key whose hash is that of no other number.
+
+    hash(-1) is hash(-2), and hash(2**64 - 1), which is how C writes ~0, is hash(7).
+    """
+    return value if 0 <= value < 1 << 60 else str(value)
+
+
 class Values:
     """Makes keys in one run, in which `numbers` are those of the simulated objects."""
 
@@ -35,10 +43,12 @@ class Values:
     def key(self, value: Any, seen: dict[int, int] | None = None) -> Hashable:
         """Make the key of `value`. Raises CannotTell."""
         kind = type(value)
-        if kind is int or isinstance(value, PLAIN):
-            return value  # type: ignore[no-any-return]
+        if kind is int:
+            return number_key(value)
+        if isinstance(value, PLAIN):
+            return value
         if kind is bool or kind is float or isinstance(value, Enum):
-            return kind, value  # True is not 1
+            return kind, repr(value)  # True is not 1
         number = self.numbers.get(id(value))
         if number is not None:
             return "#", number

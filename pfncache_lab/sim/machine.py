@@ -42,7 +42,7 @@ class Task:
 
     __slots__ = (
         "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context",
-        "result", "companion",
+        "results", "companion",
     )  # fmt: skip
 
     def __init__(
@@ -56,7 +56,9 @@ class Task:
         self.frame: FrameType | None = None
         self.seen: dict[Any, int] = {}
         self.stored = False
-        self.result: Any = None
+        # What its last step returned, and what it has loaded from plain fields since: the search
+        # by states must tell two tasks apart that have seen different values.
+        self.results: list[Any] = []
         self.context = Context()
         self.companion = companion
         """Whether it is no task of the program: see weak.py. Nobody waits for it to finish."""
@@ -150,7 +152,7 @@ class Machine:
             task.frame = program_frame(2)
         self._yield(task)
         result = op.effect() if self.recorder is None else self.recorder.do(task, op)
-        task.result = result
+        task.results = [result]
         return result
 
     def executing(self) -> Task:

@@ -73,6 +73,7 @@ def plain_load(struct: Struct, field: shared[Any]) -> Any:
         check(cell, access, "loads", guards)
     cell.loads[task.index, False] = access
     task.seen.setdefault(cell, cell.version)
+    task.results.append(cell.value)
     if running.recorder is not None:
         running.recorder.note(task, f"load {cell.name} → {cell.value!r}")
     return cell.value

@@ -32,12 +32,15 @@ class Spin(Op):
     __slots__ = ("task", "reads")
     kind = "spin"
     waits = True
-    wants_change = True
 
     def __init__(self, task: Task) -> None:
         self.task = task
         # A plain field changes without a step; the step that tells is one on its lock.
         self.reads = tuple([thing.id for thing in task.seen] + list(task.context.taken))
+
+    @property
+    def wants_change(self) -> bool:  # type: ignore[override]
+        return not self.task.stored
 
     def enabled(self) -> bool:
         if self.task.stored:  # its own store is progress: the next iteration may differ

@@ -73,13 +73,47 @@ def augmented(s):
     s.z += s.x * 10 + s.y
 
 
+def over_two_lines(s):
+    s.z = (
+        s.x * 10
+        + s.y
+    )  # fmt: skip
+
+
+def either_and_more(s):
+    s.z = (s.x if s.z else s.y) + s.x * 10
+
+
+def plain_value(s):
+    with s.lock:
+        s.n = s.n + 1
+        return s.n + s.x
+
+
+def plain_value_through_a_function(s):
+    s.z = plain_value(s) - s.y
+
+
 @pytest.mark.parametrize(
     "task",
-    [left_side_of_a_sum, argument_before_a_call, through_a_function, chained, compared, augmented],
+    [
+        over_two_lines,
+        either_and_more,
+        left_side_of_a_sum,
+        argument_before_a_call,
+        through_a_function,
+        chained,
+        compared,
+        augmented,
+    ],
 )
 def test_a_value_that_waits_on_the_stack_is_part_of_the_state(task):
     """Goal: no ending is lost. Method: find all by brute force."""
     assert agrees(scenario(task, set_x_y))
+
+
+def test_a_plain_value_that_waits_on_the_stack_is_part_of_the_state():
+    assert agrees(scenario(plain_value_through_a_function, add, set_x_y))
 
 
 # -- loops -----------------------------------------------------------------------------------------
@@ -188,6 +222,10 @@ def foreign_context_manager(s):
         s.z = s.x
 
 
+def called_back(s):
+    s.z = min([1, 2], key=lambda _: look(s))
+
+
 LOG: list[int] = []
 
 
@@ -211,6 +249,7 @@ def unsimulated_global(s):
         iterator_in_a_variable,
         in_a_handler,
         foreign_context_manager,
+        called_back,
         unsimulated_global,
     ],
 )
@@ -225,6 +264,34 @@ def test_what_cannot_be_told_apart_is_searched_by_traces_and_it_says_so(task):
 def test_a_plain_field_without_a_guard_needs_the_order_of_all_that_happened():
     with pytest.raises(CannotTell, match="the plain field n has no guard"):
         list(VisitedStates(scenario(set_x_y, setup=Unguarded)).runs())
+
+
+def lock_let_go_of_inside(s):
+    """As the kernel does where it sleeps: the block ends with the lock that it began with."""
+    with s.rw.write():
+        s.z = s.x
+        s.rw.write_unlock()
+        s.z = s.y
+        s.rw.write_lock()
+
+
+def test_a_with_block_that_gives_its_lock_back_for_a_while_is_searched_by_states():
+    assert agrees(scenario(lock_let_go_of_inside, set_x_y))
+    assert list(VisitedStates(scenario(lock_let_go_of_inside, set_x_y)).runs())
+
+
+def lock_of_a_variable(s):
+    lock = s.lock
+    with lock:
+        lock = s.other
+        s.lock.unlock()
+        s.z = s.x
+        s.lock.lock()
+
+
+def test_a_lock_that_only_the_stack_knows_is_not_guessed():
+    with pytest.raises(CannotTell, match="inside a `with` block"):
+        list(VisitedStates(scenario(lock_of_a_variable, set_x_y)).runs())
 
 
 # -- what it merges --------------------------------------------------------------------------------
@@ -281,6 +348,16 @@ def late_comer(s):
 
 def test_an_object_that_turns_out_to_be_shared_starts_the_search_again():
     assert agrees(scenario(private_at_first, late_comer))
+
+
+@pytest.mark.parametrize(("one", "other"), [(-1, -2), (2**64 - 1, 7), (-1.0, -2.0)])
+def test_numbers_that_python_hashes_alike_are_two_states(one, other):
+    assert hash(one) == hash(other)
+
+    def store(value):
+        return lambda s: setattr(s, "x", value)
+
+    assert agrees(scenario(store(one), store(other)))
 
 
 def test_true_is_not_one():

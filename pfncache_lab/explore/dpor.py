@@ -63,6 +63,7 @@ class SourceDpor:
         With a `root`, only the schedules that begin with it are searched, and of those none that
         begins, from there, with a task that is `asleep`.
         """
+        scenario.needs_plain_memory("SourceDpor")
         self.scenario = scenario
         self.redundant = 0
         """Runs that sleep sets have cut: all that they could lead to has been seen."""

@@ -15,6 +15,7 @@ from ..sim import (
     KernelBug,
     LockDep,
     Machine,
+    ModelError,
     Oracle,
     State,
     Trace,
@@ -49,6 +50,14 @@ class Scenario:
     """Sequentially consistent, or one in which a load may return an older store: sim.weak."""
     lockdep: bool = True
     """Whether a wrong order of locks is a bug by itself, or only once it deadlocks."""
+
+    def needs_plain_memory(self, search: str) -> None:
+        """Refuse a search that knows what commutes, or what a state is, in the ordinary memory."""
+        if self.memory_model != "sc":
+            raise ModelError(
+                f"{search} cannot search {self.name!r}: its memory is {self.memory_model}, and "
+                "some schedules would be left out. check() knows what to do."
+            )
 
     def __post_init__(self) -> None:
         for name in self.tasks:

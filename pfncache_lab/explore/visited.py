@@ -68,6 +68,7 @@ class VisitedStates:
 
         Then `graph` gathers states and steps.
         """
+        scenario.needs_plain_memory("VisitedStates")
         self.scenario = scenario
         self.cyclic = False
         """Whether a state has come again within one run: then a run could go on for ever."""

@@ -3,10 +3,13 @@
 import pytest
 
 from pfncache_lab.explore import Condition, DepthFirst, Scenario, check, replay
+from pfncache_lab.explore.dpor import SourceDpor
+from pfncache_lab.explore.visited import VisitedStates
 from pfncache_lab.sim import (
     Crash,
     DataRace,
     Machine,
+    ModelError,
     SpinLock,
     Struct,
     cmpxchg,
@@ -256,6 +259,12 @@ def test_without_any_one_of_them_it_is(barriers):
 def test_in_an_ordinary_memory_they_are_not_missed():
     tasks = {"mm": invalidate(nothing), "vcpu": refresh(nothing, nothing)}
     assert check(Scenario("seq and count", Notifier, tasks)).passed
+
+
+def test_a_search_that_would_leave_schedules_out_refuses():
+    for search in (SourceDpor, VisitedStates):
+        with pytest.raises(ModelError, match="its memory is lkmm-lite"):
+            search(notifier(smp_wmb, smp_rmb, smp_rmb))
 
 
 def test_store_buffering_by_one_call():

@@ -3,7 +3,6 @@
 lab          what a notebook talks to: setup, check, hint, solution, predict, progress
 exercise     what a lesson is made of
 asking       the reader's code is called here, and nowhere else
-limits       code that never ends is stopped
 outcome      passed, not attempted, incorrect
 predicting   a question to answer before the run
 progress     the file that remembers

@@ -15,8 +15,8 @@ from contextlib import contextmanager, redirect_stdout
 from itertools import islice
 from typing import Any
 
+from ..sim.limits import TimeLimit, time_limit
 from .exercise import Incorrect
-from .limits import TimeLimit, time_limit
 
 BLANK = "____"
 

@@ -1,12 +1,27 @@
 """explore: which schedules to run. All of them, one of them, or what a person chooses.
 
-scenario   a program as plain data; one run of it
-schedule   a schedule as text
-oracles    who runs next: replay, depth-first search
-search     every schedule; the first bug with the fewest preemptions
+scenario    a program as plain data; one run of it
+schedule    a schedule as text
+oracles     who runs next: replay, depth-first search
+search      every schedule, one by one; the first bug with the fewest preemptions
+check       whether any schedule goes wrong: the searches below, in the order in which they pay
+report      what a check has shown
+dependency  which two operations commute
+happens     what happened before what, and which steps raced
+dpor        one schedule of each trace
+visited     each state once, where states can be told apart
+states      a state of a run as one number
+values      anything a task can hold, as part of that
+hidden      what a frame holds that its locals do not show
+livelock    tasks that go round for ever, each getting its turn
+parallel    divide the search among processes
+sampling    random schedules
+shrink      make a schedule one that a person can read
 """
 
+from .check import check
 from .oracles import DepthFirst, Replay
+from .report import Report, Stats, Verdict
 from .scenario import Condition, Run, Scenario, run
 from .schedule import BadSchedule, letters, token
 from .search import SCHEDULE_LIMIT, Result, every_schedule, explore, find_bug, replay
@@ -17,9 +32,13 @@ __all__ = [
     "Condition",
     "DepthFirst",
     "Replay",
+    "Report",
     "Result",
     "Run",
     "Scenario",
+    "Stats",
+    "Verdict",
+    "check",
     "every_schedule",
     "explore",
     "find_bug",

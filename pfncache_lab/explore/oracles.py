@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ..sim import Task
 from .schedule import BadSchedule, letters
@@ -14,16 +14,18 @@ class Replay:
     Raises BadSchedule where the text names a task that the program does not have.
     """
 
-    def __init__(self, schedule: str, names: Sequence[str]) -> None:
+    def __init__(self, schedule: str, keys: Mapping[str, str]) -> None:
+        """Follow `schedule`, in which the tasks go by these `keys`."""
         self._steps = letters(schedule)
         self._next = 0
-        if strangers := sorted(set(self._steps) - set(names)):
-            tasks = " and ".join(names)
+        self._names = {key: name for name, key in keys.items()}
+        if strangers := sorted(set(self._steps) - set(self._names)):
+            tasks = " and ".join(_with_key(name, key) for name, key in keys.items())
             raise BadSchedule(f"There is no task {strangers[0]!r} here; the tasks are {tasks}.")
 
     def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
         """Choose the task that the schedule names, or stop where it cannot run."""
-        wanted = self.unused[:1]
+        wanted = self._names.get(self.unused[:1])
         chosen = next((task for task in runnable if task.name == wanted), None)
         if chosen is not None:
             self._next += 1
@@ -33,6 +35,10 @@ class Replay:
     def unused(self) -> str:
         """The steps not taken: the schedule ended, or the task it asks for could not run."""
         return self._steps[self._next :]
+
+
+def _with_key(name: str, key: str) -> str:
+    return name if name == key else f"{key} ({name})"
 
 
 class DepthFirst:

@@ -2,12 +2,16 @@
 
 'abba'         one letter a step
 'v1:a.b2.a'    the same as a token: a version, then runs of steps, each with its length
+'v1:a.b2.a#4f09c2'    a token that knows what those steps did, and is refused if they now differ
 """
 
 from __future__ import annotations
 
 import re
 from itertools import groupby
+from zlib import crc32
+
+from ..sim import Trace
 
 VERSION = 1
 MAX_STEPS = 10_000
@@ -21,10 +25,28 @@ class BadSchedule(ValueError):
         return [str(self)]
 
 
-def token(schedule: str) -> str:
+def token(schedule: str, digest: str = "") -> str:
     """Write a schedule of one letter a step as a token."""
     runs = ((name, len(list(group))) for name, group in groupby(schedule))
-    return f"v{VERSION}:" + ".".join(name + (str(n) if n > 1 else "") for name, n in runs)
+    steps = ".".join(name + (str(n) if n > 1 else "") for name, n in runs)
+    return f"v{VERSION}:{steps}" + (f"#{digest}" if digest else "")
+
+
+def digest(trace: Trace) -> str:
+    """Sum up what the steps of a run did, so that a program that now does otherwise is noticed.
+
+    It is about the operations, not the source: a new comment changes nothing, a new step does. And
+    it is the same on every version of Python.
+    """
+    story = "\n".join(f"{event.task} {event.text}" for event in trace.events)
+    story = re.sub(r" at 0x[0-9a-fA-F]+", "", story)  # an address is another one in every run
+    return f"{crc32(story.encode()) & 0xFFFFFF:06x}"
+
+
+def digest_of(text: str) -> str:
+    """Return the digest that a token carries, or nothing."""
+    match = re.search(r"^\s*v\d+:.*#([0-9a-f]{6})\s*$", text, re.DOTALL)
+    return match[1] if match else ""
 
 
 def letters(text: str) -> str:
@@ -45,5 +67,5 @@ def letters(text: str) -> str:
 
 
 def _split(text: str) -> tuple[int | None, str]:
-    match = re.fullmatch(r"v(\d+):(.*)", text, re.DOTALL)
+    match = re.fullmatch(r"v(\d+):(.*?)(?:#[0-9a-f]{6})?", text, re.DOTALL)
     return (int(match[1]), match[2]) if match else (None, text)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 
-from ..sim import Trace
+from ..sim import LockDep, Trace
 from .oracles import DepthFirst, Replay
-from .scenario import Run, Scenario, run
-from .schedule import BadSchedule
+from .scenario import Run, Scenario, finish, load, run
+from .schedule import BadSchedule, digest, digest_of
 
 SCHEDULE_LIMIT = 20_000
 """Schedules in one search. A second or two; the course's programs have a few hundred."""
@@ -83,10 +83,25 @@ def find_bug(scenario: Scenario) -> Run | None:
 def replay(scenario: Scenario, schedule: str) -> Run:
     """Run exactly this schedule and record it. It may stop before the program does.
 
-    Raises BadSchedule when it asks for what this program cannot do.
+    Raises BadSchedule when it asks for what this program cannot do, or when it is a token with a
+    digest and the steps do not do what they did.
     """
-    oracle = Replay(schedule, tuple(scenario.tasks))
-    result = run(scenario, oracle, record=True)
+    result = followed(scenario, schedule)
+    known = digest_of(schedule)
+    if known and result.trace and digest(result.trace) != known:
+        raise BadSchedule(
+            "The program has changed since this schedule was found: its steps can still be taken, "
+            f"but do not do what they did. Without the part from # on, I run {result.schedule!r}."
+        )
+    return result
+
+
+def followed(scenario: Scenario, schedule: str, lockdep: LockDep | None = None) -> Run:
+    """Run exactly this schedule and record it, whatever its steps do."""
+    oracle = Replay(schedule, scenario.keys)
+    machine, shared = load(scenario, oracle, record=True, lockdep=lockdep or LockDep())
+    machine.run()
+    result = finish(scenario, machine, shared)
     if oracle.unused and result.trace:
         raise BadSchedule(_refusal(oracle.unused, result, result.trace))
     return result
@@ -94,9 +109,10 @@ def replay(scenario: Scenario, schedule: str) -> Run:
 
 def _refusal(unused: str, result: Run, trace: Trace) -> str:
     """Say why the schedule could not go on, in the words of the task that it asks for."""
-    done, wanted = result.schedule, unused[0]
+    done = result.schedule
     if result.finished or result.bug:
         return f"The run is over after {done!r}, and the schedule goes on with {unused!r}."
+    wanted = next(name for name, key in result.scenario.keys.items() if key == unused[0])
     view = next(view for view in trace.frontier if view.name == wanted)
     why = "has finished" if view.next is None else f"cannot run: {view.blocked}"
     others = " or ".join(view.name for view in trace.frontier if view.runnable)

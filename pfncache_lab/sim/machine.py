@@ -13,17 +13,25 @@ Everything that is not determined by the program is one call: `oracle.choose(run
 
 from __future__ import annotations
 
-import linecache
-import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from .errors import Crash, Deadlock, KernelBug, ModelError, StepLimit
+from .context import Context
+from .crash import crashed
+from .errors import KernelBug, ModelError, StepLimit
+from .limits import TimeLimit, watched
+from .lockdep import LockDep
+from .lockup import Lockup, Watchdog
 from .op import Op
-from .trace import Event, Line, State, TaskView, Trace
+from .recorder import Recorder
+from .site import program_frame
+from .stuck import left_behind, stuck
+from .trace import State, Trace
+from .weak import WeakMemory
+from .world import SETUP, HasState, World
 
 STEP_LIMIT = 2000
 """Steps in one run. The course's programs need fewer than a hundred."""
@@ -32,9 +40,15 @@ STEP_LIMIT = 2000
 class Task:
     """A simulated thread of execution, and the operation it has announced."""
 
-    __slots__ = ("name", "body", "greenlet", "pending", "frame", "seen", "stored")
+    __slots__ = (
+        "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context",
+        "results", "companion",
+    )  # fmt: skip
 
-    def __init__(self, name: str, body: Callable[[], object]) -> None:
+    def __init__(
+        self, index: int, name: str, body: Callable[[], object], companion: bool = False
+    ) -> None:
+        self.index = index
         self.name = name
         self.body = body
         self.greenlet: greenlet | None = None
@@ -42,6 +56,12 @@ class Task:
         self.frame: FrameType | None = None
         self.seen: dict[Any, int] = {}
         self.stored = False
+        # What its last step returned, and what it has loaded from plain fields since: the search
+        # by states must tell two tasks apart that have seen different values.
+        self.results: list[Any] = []
+        self.context = Context()
+        self.companion = companion
+        """Whether it is no task of the program: see weak.py. Nobody waits for it to finish."""
 
     @property
     def runnable(self) -> bool:
@@ -68,38 +88,53 @@ class Oracle(Protocol):
 class Machine:
     """Runs tasks under an oracle until all have finished, one goes wrong, or nobody can run."""
 
-    def __init__(self, oracle: Oracle, snapshot: Callable[[], State] | None = None) -> None:
-        """Make a machine; with a `snapshot` of the shared state, it keeps a trace as well."""
+    def __init__(
+        self,
+        oracle: Oracle,
+        snapshot: Callable[[], State] | None = None,
+        script: Sequence[int] = (),
+        watch: Callable[[], KernelBug | None] | None = None,
+        lockdep: LockDep | None = None,
+    ) -> None:
+        """Make a machine; with a `snapshot` of the shared state, it keeps a trace as well.
+
+        The first choices are those of `script`, and the oracle is not asked: the tasks by number.
+        After that `watch` looks at the shared state before each step, and at the end.
+        A search hands the same `lockdep` to all its runs; without one, lock order is not checked.
+        """
         self.oracle = oracle
+        self.script = script
+        self._watch = watch
+        self.lockdep = lockdep
+        self.memory: WeakMemory | None = None
         self.tasks: list[Task] = []
         self.current: Task | None = None
         self.schedule: list[Task] = []
         self.bug: KernelBug | None = None
         self.trace: Trace | None = None
-        self._snapshot = snapshot
-        self._events: list[Event] = []
-        self._hub: greenlet | None = None
+        self.recorder = Recorder(snapshot) if snapshot else None
+        self.hub: greenlet | None = None
         self._fault: BaseException | None = None
         self._starting = self._stopping = False
 
-    def spawn(self, name: str, body: Callable[[], object]) -> None:
+    def spawn(self, name: str, body: Callable[[], object], companion: bool = False) -> None:
         """Add a task. It runs nothing before `run`."""
-        self.tasks.append(Task(name, body))
+        self.tasks.append(Task(len(self.tasks), name, body, companion))
+
+    def weaken(self) -> None:
+        """Let a load return an older store: call it after the last task has been added."""
+        self.memory = WeakMemory(self, world)
 
     def run(self) -> None:
         """Run to the end, or to where the oracle stops; see `bug`, `schedule` and `trace`."""
         global running
         if running is not None:
             raise ModelError("A task cannot run a machine of its own.")
-        start = self._snapshot() if self._snapshot else {}
-        running, self._hub = self, getcurrent()
+        running, self.hub = self, getcurrent()
         try:
-            self._start()
-            self._drive()
-            if self._snapshot:
-                self.trace = self._make_trace(start)
+            with watched(Watchdog(self).tick):
+                self._run()
         finally:
-            self._unwind()
             running = None
         if self._fault is not None:
             raise self._fault
@@ -113,25 +148,54 @@ class Machine:
         if task is None or self._stopping:
             raise GreenletExit  # unwinding: whatever the program still tries must not happen
         task.pending = op
-        if self._snapshot:
-            task.frame = _caller()
+        if self.recorder is not None:
+            task.frame = program_frame(2)
         self._yield(task)
-        result = op.effect()
-        if self._snapshot:
-            line = _line(task.frame)
-            at = len(self._events) + 1
-            event = Event(at, task.name, op.kind, op.past(result), line, self._snapshot())
-            self._events.append(event)
+        result = op.effect() if self.recorder is None else self.recorder.do(task, op)
+        task.results = [result]
         return result
 
+    def executing(self) -> Task:
+        """Return the task that executes now. In one that is being unwound, nothing may happen."""
+        if self.current is None or self._stopping:
+            raise GreenletExit
+        return self.current
+
+    def report(self, bug: KernelBug) -> NoReturn:
+        """End the run with this verdict. What the task does with the exception does not matter."""
+        task = self.executing()
+        if self.recorder is not None:
+            self.recorder.note(task, type(bug).__name__)
+        self.condemn(bug)
+        raise bug
+
+    def condemn(self, bug: KernelBug) -> None:
+        """Settle the verdict. The task that executes has to get out, and can do no more steps."""
+        assert self.current is not None
+        self.bug, self._stopping = bug, True
+        self.current.pending = None
+
     # -- one run ---------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._start()
+            self._drive()
+            if self.recorder is not None:
+                self.trace = self.recorder.trace(self.tasks)
+        finally:
+            self._unwind()
 
     def _start(self) -> None:
         """Run each task up to its first operation: nobody can observe what comes before."""
         self._starting = True
+        size = self.memory.size if self.memory else len(self.tasks)
         for task in self.tasks:
+            task.context.begin(task.index, size)
             task.greenlet = greenlet(self._body)
             self._resume(task, task)
+            if self.bug is not None:
+                break
         self._starting = False
         self.current = None
 
@@ -145,16 +209,16 @@ class Machine:
 
     def _yield(self, task: Task) -> None:
         """Give the CPU to the next task: straight to its greenlet, for a switch is the cost."""
-        assert self._hub is not None
+        assert self.hub is not None
         if self._starting:
-            self._hub.switch()
+            self.hub.switch()
             return
         chosen = self._choose()
         if chosen is task:
             return
         if chosen is None:
             self._stopping = True
-            self._hub.switch()
+            self.hub.switch()
         else:
             self._resume(chosen)
 
@@ -171,6 +235,9 @@ class Machine:
             chosen = self._ask()
         except KernelBug as bug:
             chosen, self.bug = None, bug
+        except RecursionError as error:  # the stack is the task's, and so is the fault
+            assert self.current is not None
+            chosen, self.bug = None, crashed(self.current.name, error)
         except Exception as fault:
             chosen, self._fault = None, fault
         if chosen is not None:
@@ -178,27 +245,60 @@ class Machine:
         return chosen
 
     def _ask(self) -> Task | None:
+        if len(self.schedule) < len(self.script):
+            return self._scripted()
+        if bug := self._look():
+            raise bug
         runnable = [task for task in self.tasks if task.runnable]
         if not runnable:
-            if stuck := [task for task in self.tasks if task.pending]:
-                raise Deadlock(_stuck_sentence(stuck))
+            if waiting := [t for t in self.tasks if t.pending and not t.companion]:
+                raise stuck(waiting)
+            for companion in self.tasks:
+                companion.pending = None
             return None
         if len(self.schedule) >= STEP_LIMIT:
             raise StepLimit(self._limit_sentence())
         return self.oracle.choose(runnable, self.current)
 
+    def _look(self) -> KernelBug | None:
+        """Let the invariants look at a state. For once, an access by them is not a step."""
+        global running
+        if self._watch is None:
+            return None
+        running = None
+        try:
+            return self._watch()
+        finally:
+            running = self
+
+    def _scripted(self) -> Task:
+        """Do again what an earlier run did; if that is impossible, it was not determined."""
+        task = self.tasks[self.script[len(self.schedule)]]
+        if not task.runnable:
+            raise ModelError(
+                f"Step {len(self.schedule) + 1} of {task.name} was possible in an earlier run of "
+                "the same schedule and is not in this one. Something in the program is not "
+                "determined by the schedule: random, time, a set's order, or what a run leaves "
+                "behind in a global."
+            )
+        return task
+
     def _body(self, task: Task) -> None:
         """Run inside the task's greenlet: the program, and what becomes of its exceptions."""
         try:
             task.body()
-        except GreenletExit:
+            if leak := left_behind(task):
+                self._went_wrong(leak)
+        except (GreenletExit, Lockup):
             return
+        except (KeyboardInterrupt, TimeLimit):
+            raise  # meant for whoever has called run()
         except KernelBug as bug:
             self._went_wrong(bug)
-        except (Exception, SystemExit) as error:
-            crash = Crash(f"{task.name} raised {type(error).__name__}: {error}.")
-            crash.__cause__ = error
-            self._went_wrong(crash)
+        except ModelError as fault:
+            self._fault = fault
+        except BaseException as error:
+            self._went_wrong(crashed(task.name, error))
         if not self._stopping:
             task.pending = None
 
@@ -210,21 +310,26 @@ class Machine:
     def _unwind(self) -> None:
         """End the tasks that have not finished, so that no frame of theirs outlives the run."""
         self._stopping = True
+        interrupts: list[BaseException] = []
         for task in self.tasks:
+            self.current = task
             if task.greenlet is not None and not task.greenlet.dead:
-                task.greenlet.throw(GreenletExit)
+                try:
+                    task.greenlet.throw(GreenletExit)
+                except BaseException as interrupt:  # the others must be unwound all the same
+                    interrupts.append(interrupt)
+        if interrupts:
+            raise interrupts[0]
 
     # -- what is told about it -----------------------------------------------------------------
 
-    def _make_trace(self, start: State) -> Trace:
-        names = tuple(task.name for task in self.tasks)
-        return Trace(names, start, tuple(self._events), tuple(map(_view, self.tasks)))
-
     def _limit_sentence(self) -> str:
-        assert self.current is not None and self.current.pending is not None
-        name, doing = self.current.name, self.current.pending.future()
+        going = (task for task in (self.current, *self.tasks) if task and task.pending)
+        task = next(going)
+        assert task.pending is not None
         return (
-            f"After {STEP_LIMIT} steps {name} still runs; its next step is to {doing}. "
+            f"After {STEP_LIMIT} steps {task.name} still runs; its next step is to "
+            f"{task.pending.future()}. "
             "A loop that waits for another task needs cpu_relax() in its body."
         )
 
@@ -233,31 +338,27 @@ running: Machine | None = None
 """The machine whose task is executing, or None outside a run. One process runs one machine."""
 
 
-def _view(task: Task) -> TaskView:
-    if task.pending is None:
-        return TaskView(task.name, None, None, None)
-    blocked = None if task.pending.enabled() else task.pending.reason()
-    return TaskView(task.name, task.pending.future(), _line(task.frame), blocked)
+def me() -> Task:
+    """Return the task that executes, from inside an operation of its own."""
+    assert running is not None and running.current is not None
+    return running.current
 
 
-def _stuck_sentence(stuck: Sequence[Task]) -> str:
-    reasons = "; ".join(f"{task.name}: {task.pending.reason()}" for task in stuck if task.pending)
-    return f"Nobody can run any more. {reasons}."
+world = World()
+"""The objects of the run at hand."""
 
 
-def _caller() -> FrameType | None:
-    """Find the innermost frame that is not the simulator's: the program's own line."""
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
-        frame = frame.f_back
-    return frame
+def new_world() -> World:
+    """Forget the objects of earlier runs; belongs in front of each set-up."""
+    global world
+    world = World()
+    return world
 
 
-_PACKAGE = __name__.rpartition(".")[0] + "."
+def new_id(thing: HasState, count: int = 1) -> int:
+    """Give `thing` a number, or several in a row: a struct has one for each field.
 
-
-def _line(frame: FrameType | None) -> Line:
-    if frame is None:
-        return Line("", 0, "")
-    file, number = frame.f_code.co_filename, frame.f_lineno
-    return Line(file, number, linecache.getline(file, number).strip())
+    Belongs in the `__init__` of every simulated object. Returns the first number.
+    """
+    task = running.current if running is not None else None
+    return world.add(thing, count, SETUP if task is None else task.index)

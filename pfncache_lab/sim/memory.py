@@ -1,11 +1,30 @@
-"""memory.py: shared memory, as the tasks see it."""
+"""memory.py: shared memory, as the tasks see it.
 
+    class Cache(Struct):
+        lock = SpinLock()
+        valid = shared(False, guarded_by="lock")    a plain field: see races.py
+        count = marked(0)                           every access is a step
+
+A plain access is no step. If nothing orders it with a conflicting one, that is a data race and the
+end of the run; and if something does, then it makes no difference at which moment in between it
+happens. So it is enough to try every order of the steps (Netzer and Miller 1992; Adve and Hill,
+"Weak Ordering: A New Definition", ISCA 1990).
+"""
+
+# ruff: noqa: D102  # What the methods of an operation are for stands in op.py.
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Generic, Self, TypeVar, overload
 
-from . import machine
+from . import machine, weak
+from .cell import Cell
+from .clock import Clock
+from .lock import Lock
+from .machine import Task
+from .named import Named
 from .op import Op
+from .races import marked_access, plain_load, plain_store
 
 T = TypeVar("T")
 
@@ -16,30 +35,41 @@ class Struct:
     Outside a run (in set-up, in a condition checked at the end) fields are ordinary attributes.
     """
 
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {n: f.initial for n, f in self._fields().items()}
-        self._versions: dict[str, int] = dict.fromkeys(self._values, 0)
+    def __init__(self, name: str = "") -> None:
+        """Make a struct; messages call its fields 'name.field', and without a name just 'field'."""
+        prefix = f"{name}." if name else ""
+        fields = self._declared(Field)
+        first = machine.new_id(self, len(fields))
+        self._cells: dict[str, Cell] = {
+            key: Cell(first + i, prefix + key, field.initial, isinstance(field, shared))
+            for i, (key, field) in enumerate(fields.items())
+        }
+        # Who makes a struct needs no lock for it before others know of it. When that is would
+        # depend on the schedule, so the maker is never held to `guarded_by`, only to the clocks.
+        self._maker = machine.running and machine.running.current
+        for key, named in self._declared(Named).items():
+            self.__dict__[key] = named.declared_in(prefix)
 
     @classmethod
-    def _fields(cls) -> dict[str, marked[Any]]:
+    def _declared(cls, kind: type[T]) -> dict[str, T]:
         owners = reversed(cls.__mro__)
-        return {n: f for c in owners for n, f in vars(c).items() if isinstance(f, marked)}
+        return {n: f for c in owners for n, f in vars(c).items() if isinstance(f, kind)}
 
     def snapshot(self) -> dict[str, Any]:
         """Copy the values of all fields, without a scheduling point: for pictures and tests."""
-        return dict(self._values)
+        return {name: cell.value for name, cell in self._cells.items()}
+
+    def state(self) -> Hashable:
+        """Return the values of all fields, for the search that remembers states."""
+        return tuple([cell.value for cell in self._cells.values()])
 
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={value!r}" for name, value in self._values.items())
+        fields = ", ".join(f"{name}={cell.value!r}" for name, cell in self._cells.items())
         return f"{type(self).__name__}({fields})"
 
 
-class marked(Generic[T]):
-    """A shared field whose every access is marked: what READ_ONCE() and WRITE_ONCE() are in C.
-
-    Each load and each store is one step, and another task may run in front of it. That is why
-    `shared.counter += 1` is two steps: it loads, adds in a register, and stores.
-    """
+class Field(Generic[T]):
+    """A field of a Struct: the two kinds are below."""
 
     def __init__(self, initial: T) -> None:
         self.initial = initial
@@ -54,97 +84,140 @@ class marked(Generic[T]):
     def __get__(self, struct: Struct | None, owner: type) -> T | Self:
         if struct is None:
             return self
-        running = machine.running
-        value: T = (
-            struct._values[self.name] if running is None else running.step(_Load(struct, self.name))
-        )
-        return value
+        if machine.running is None:
+            value: T = struct._cells[self.name].value
+            return value
+        return self._load(struct)
 
     def __set__(self, struct: Struct, value: T) -> None:
         if machine.running is None:
-            struct._values[self.name] = value
+            struct._cells[self.name].value = value
         else:
-            machine.running.step(_Store(struct, self.name, value))
+            self._store(struct, value)
+
+    def _load(self, struct: Struct) -> T:
+        raise NotImplementedError
+
+    def _store(self, struct: Struct, value: T) -> None:
+        raise NotImplementedError
 
 
-def cpu_relax() -> None:
-    """Say "I am spinning": belongs in the body of every loop that waits for another task.
+class marked(Field[T]):
+    """A shared field whose every access is marked: what READ_ONCE() and WRITE_ONCE() are in C.
 
-    An iteration that has stored nothing can only repeat itself until somebody changes what it has
-    loaded. So the task is not chosen again before that: the loop stays as it is in the kernel,
-    and the number of schedules stays finite. Mirrors cpu_relax() (asm/processor.h).
+    Each load and each store is one step, and another task may run in front of it. That is why
+    `shared.counter += 1` is two steps: it loads, adds in a register, and stores.
     """
-    if machine.running is not None:
-        machine.running.step(_Spin(machine.running.current))
+
+    def _load(self, struct: Struct) -> T:
+        assert machine.running is not None
+        value: T = machine.running.step(Load(struct._cells[self.name]))
+        return value
+
+    def _store(self, struct: Struct, value: T) -> None:
+        assert machine.running is not None
+        machine.running.step(Store(struct._cells[self.name], value))
 
 
-class _Load(Op):
-    __slots__ = ("struct", "field")
+class shared(Field[T]):
+    """A plain shared field, and the locks that guard it: an access is no step.
+
+    With `guarded_by="lock"` every access needs that lock, and a store needs it for writing. With
+    several locks a store needs all of them, and for a load one will do. 'kvm.gpc_lock' is the lock
+    of what the field `kvm` points to. Without `guarded_by`, anything that orders the accesses will
+    do.
+    """
+
+    def __init__(self, initial: T, *, guarded_by: str | tuple[str, ...] = ()) -> None:
+        super().__init__(initial)
+        self.guarded_by = (guarded_by,) if isinstance(guarded_by, str) else guarded_by
+
+    def guards(self, struct: Struct) -> list[Lock]:
+        """Find the locks that guard this field of `struct`. A lock of its own stays the same."""
+        cell = struct._cells[self.name]
+        if cell.guards is not None:
+            return cell.guards
+        guards = [_follow(struct, path) for path in self.guarded_by]
+        if not any("." in path for path in self.guarded_by):
+            cell.guards = guards
+        return guards
+
+    def _load(self, struct: Struct) -> T:
+        value: T = plain_load(struct, self)
+        return value
+
+    def _store(self, struct: Struct, value: T) -> None:
+        plain_store(struct, self, value)
+
+
+def _follow(struct: Struct, path: str) -> Lock:
+    """Follow a path such as 'kvm.gpc_lock', without a step: which lock guards is no secret."""
+    thing: Any = struct
+    for name in path.split("."):
+        cells = thing._cells if isinstance(thing, Struct) else {}
+        thing = cells[name].value if name in cells else getattr(thing, name)
+    lock: Lock = thing
+    return lock
+
+
+class Load(Op):
+    """Load one marked field."""
+
+    __slots__ = ("cell", "reads")
     kind = "load"
 
-    def __init__(self, struct: Struct, field: str) -> None:
-        self.struct = struct
-        self.field = field
+    def __init__(self, cell: Cell) -> None:
+        self.reads = (cell.id,)
+        self.cell = cell
 
     def effect(self) -> Any:
-        _me().seen.setdefault((self.struct, self.field), self.struct._versions[self.field])
-        return self.struct._values[self.field]
+        cell = self.cell
+        task = machine.me()
+        if cell.history is not None:
+            return weak.load(cell, task)
+        if cell.plain:
+            marked_access(cell, "loads")
+        task.seen.setdefault(cell, cell.version)
+        if cell.message is not None:
+            task.context.observe(cell.message)
+        return cell.value
+
+    def alone(self) -> Any:
+        """Do it outside a run."""
+        return self.cell.value
 
     def future(self) -> str:
-        return f"load {self.field}"
+        return f"load {self.cell.name}"
 
     def past(self, result: Any) -> str:
-        return f"load {self.field} → {result!r}"
+        return f"load {self.cell.name} → {result!r}"
 
 
-class _Store(Op):
-    __slots__ = ("struct", "field", "value")
+class Store(Op):
+    """Store to one marked field."""
+
+    __slots__ = ("cell", "value", "writes")
     kind = "store"
 
-    def __init__(self, struct: Struct, field: str, value: Any) -> None:
-        self.struct = struct
-        self.field = field
+    def __init__(self, cell: Cell, value: Any) -> None:
+        self.writes = (cell.id,)
+        self.cell = cell
         self.value = value
 
     def effect(self) -> None:
-        _me().stored = True
-        self.struct._versions[self.field] += 1
-        self.struct._values[self.field] = self.value
+        task = machine.me()
+        if self.cell.plain:
+            marked_access(self.cell, "stores")
+        task.stored = True
+        self.cell.publish(self.value, self.message(task), task.context.clock)
+
+    def message(self, task: Task) -> Clock | None:
+        """Return what this store tells those who load it."""
+        return task.context.published
+
+    def alone(self) -> Any:
+        """Do it outside a run."""
+        self.cell.value = self.value
 
     def future(self) -> str:
-        return f"store {self.field} ← {self.value!r}"
-
-
-class _Spin(Op):
-    """Wait until a field changes that the task has loaded since it last spun."""
-
-    __slots__ = ("task",)
-    kind = "spin"
-
-    def __init__(self, task: machine.Task | None) -> None:
-        assert task is not None
-        self.task = task
-
-    def enabled(self) -> bool:
-        if self.task.stored:  # its own store is progress: the next iteration may differ
-            return True
-        return any(struct._versions[field] != v for (struct, field), v in self.task.seen.items())
-
-    def effect(self) -> None:
-        self.task.seen.clear()
-        self.task.stored = False
-
-    def future(self) -> str:
-        return "spin"
-
-    def past(self, result: Any) -> str:
-        return "spin once more"
-
-    def reason(self) -> str:
-        fields = sorted({field for _, field in self.task.seen})
-        return f"it spins until {' or '.join(fields) or 'something'} changes"
-
-
-def _me() -> machine.Task:
-    assert machine.running is not None and machine.running.current is not None
-    return machine.running.current
+        return f"store {self.cell.name} ← {self.value!r}"

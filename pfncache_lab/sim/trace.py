@@ -23,6 +23,15 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What a task did between two steps: an access to a plain field, or what ended the run."""
+
+    task: str
+    text: str
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """One step: which task did what, on which line, and what the shared state was afterwards."""
 
@@ -35,6 +44,8 @@ class Event:
     """What it did, with what came of it: 'load counter → 0'."""
     line: Line
     state: State
+    notes: tuple[Note, ...] = ()
+    """What happened after it and before the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +73,8 @@ class Trace:
     start: State
     events: tuple[Event, ...]
     frontier: tuple[TaskView, ...]
+    notes: tuple[Note, ...] = ()
+    """What happened before the first step."""
 
     @property
     def end(self) -> State:
@@ -83,13 +96,19 @@ class Trace:
         return f"<Trace of {len(self.events)} steps by {', '.join(self.tasks)}>"
 
     def table(self) -> str:
-        """Render the two-CPU table: a column a task, a row a step, and what each step did."""
-        width = max([len(e.line.text) for e in self.events] + [len(t) for t in self.tasks])
-        lanes = {name: " " * (width + 2) * i for i, name in enumerate(self.tasks)}
-        margin = (width + 2) * len(self.tasks)
-        head = "".join(name.ljust(width + 2) for name in self.tasks)
-        rows = [f"step  {head}effect".rstrip()]
+        """Render the two-CPU table: a column a task, a row a step, and what each step did.
+
+        What happens between two steps has a row without a number.
+        """
+        rows = [("", note.task, note.line.text, note.text) for note in self.notes]
         for event in self.events:
-            lane = (lanes[event.task] + event.line.text).ljust(margin)
-            rows.append(f"{event.step:4}  {lane}{event.text}")
-        return "\n".join(rows)
+            rows.append((str(event.step), event.task, event.line.text, event.text))
+            rows += [("", note.task, note.line.text, note.text) for note in event.notes]
+        width = max([len(line) for _, _, line, _ in rows] + [len(t) for t in self.tasks]) + 2
+        lanes = {name: " " * width * i for i, name in enumerate(self.tasks)}
+        head = "".join(name.ljust(width) for name in self.tasks)
+        table = [f"step  {head}effect".rstrip()]
+        for step, task, line, text in rows:
+            lane = (lanes[task] + line).ljust(width * len(self.tasks))
+            table.append(f"{step:>4}  {lane}{text}".rstrip())
+        return "\n".join(table)

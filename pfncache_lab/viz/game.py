@@ -90,7 +90,8 @@ class SchedulerGame(w.VBox):
 
     def _task_button(self, name: str) -> w.Button:
         tooltip = f"Let task {name} take one step"
-        button = self._button(f"Run {name}", tooltip, lambda: self.play(self.run.schedule + name))
+        key = self.scenario.keys[name]
+        button = self._button(f"Run {name}", tooltip, lambda: self.play(self.run.schedule + key))
         button.style = {
             "button_color": task_color(list(self.scenario.tasks), name),
             "text_color": "#fff",

@@ -38,13 +38,14 @@ def _graph(result: Result) -> graphviz.Digraph:
         edge_attr={"arrowsize": "0.6", **LETTERS},
     )
     drawn: set[str] = set()
+    keys = list(result.scenario.keys.values())
     for run in result.runs:
-        for depth, name in enumerate(run.schedule):
+        for depth, key in enumerate(run.schedule):
             here = run.schedule[: depth + 1]
             if here not in drawn:
                 drawn.add(here)
-                color = task_color(list(result.scenario.tasks), name)
-                graph.edge(run.schedule[:depth] or "start", here, label=f" {name}", color=color)
+                color = task_color(keys, key)
+                graph.edge(run.schedule[:depth] or "start", here, label=f" {key}", color=color)
         graph.node(run.schedule, label=_leaf(run), shape="box", height="0.3", **_look(run))
     return graph
 

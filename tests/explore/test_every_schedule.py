@@ -96,8 +96,8 @@ def test_exactly_as_many_schedules_as_the_limit_are_complete(monkeypatch):
 
 
 def test_the_bug_that_is_found_has_the_fewest_preemptions():
-    assert find_bug(counting("ab")).schedule == "abba"
-    assert find_bug(FLAG).schedule == "abbbaaaabb"
+    found = find_bug(counting("ab")), find_bug(FLAG)
+    assert [run.schedule for run in found if run] == ["abba", "abbbaaaabb"]
 
 
 def test_find_bug_gives_up_at_its_limit(monkeypatch):
@@ -153,7 +153,7 @@ def test_a_token_is_versioned_and_counts_runs_of_steps():
     assert token("abbaaa") == "v1:a.b2.a3"
 
 
-@pytest.mark.parametrize("name", ["A", "ab", "1", "é", ""])
-def test_a_task_is_named_by_one_lower_case_letter(name):
+@pytest.mark.parametrize("name", ["A", "a-b", "1", "é", ""])
+def test_a_task_is_named_by_a_lower_case_word(name):
     with pytest.raises(ValueError, match="one lower-case letter"):
         Scenario("bad", Shared, {name: add_one})

@@ -1,0 +1,237 @@
+"""check.py: one call that says whether any schedule of a scenario goes wrong.
+
+The searches come in the order in which they pay:
+
+    1. schedules with 0, 1 and 2 preemptions. Most mistakes show there, in milliseconds, and in a
+       schedule with as few preemptions as possible (Musuvathi and Qadeer, PLDI 2007)
+    2. every schedule: by the states that can be reached, where they can be told apart
+       (stateful.py), and otherwise by traces (dpor.py)
+    3. only if that is more than the budget allows: random schedules
+
+The budget is counted in runs and not in seconds: a verdict must not depend on the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from ..sim import Livelock, LockDep, ModelError, Oracle, watched
+from .dpor import SourceDpor
+from .livelock import Graph
+from .oracles import DepthFirst
+from .report import Report, Stats, Verdict
+from .sampling import PartialOrderSampling
+from .scenario import Run, Scenario, finish, load
+from .schedule import BadSchedule
+from .search import followed
+from .shrink import shrink
+from .visited import CannotTell, VisitedStates
+
+BUDGET = 20_000
+"""Runs in one check: some seconds for the programs of the course."""
+
+BOUNDS = (0, 1, 2)
+"""Preemptions, tried first."""
+SAMPLES = 1000
+"""Random schedules when there are too many to try them all."""
+REPEATS = 3
+"""Times that a failure is run again before it is shown."""
+
+Strategy = Literal["auto", "states", "traces", "bounded", "sampling"]
+
+
+def check(
+    scenario: Scenario,
+    strategy: Strategy = "auto",
+    *,
+    budget: int = BUDGET,
+    max_preemptions: int | None = None,
+    seed: int = 0,
+) -> Report:
+    """Search `scenario` for a schedule that goes wrong, and say what that has shown.
+
+    With `max_preemptions`, schedules with more are not tried, and the best verdict is
+    PASS_BOUNDED. `strategy` asks for one search alone.
+    """
+    if max_preemptions is not None:
+        strategy = "bounded"
+    with watched():  # once around all runs: starting the timer takes as long as a small run
+        return _Check(scenario, budget, max_preemptions, seed).by(strategy)
+
+
+class _OverBudget(Exception):
+    """The runs allowed are used up."""
+
+
+@dataclass
+class _Check:
+    scenario: Scenario
+    budget: int
+    max_preemptions: int | None
+    seed: int
+    stats: Stats = field(default_factory=Stats)
+    notes: list[str] = field(default_factory=list)
+    lockdep: LockDep = field(default_factory=LockDep)
+    """The order of locks, as all runs so far have shown it."""
+    known: LockDep = field(default_factory=LockDep)
+    """The same, as it was before the last of them."""
+
+    def by(self, strategy: Strategy) -> Report:
+        """Search by this strategy: one search after the other, until one has a verdict."""
+        # What commutes, and what a state is, is known for the ordinary memory only.
+        sc = self.scenario.memory_model == "sc"
+        by_states = self._every_state if sc else self._every_schedule
+        by_traces = self._every_trace if sc else self._every_schedule
+        searches: dict[Strategy, list[Callable[[], Report | None]]] = {
+            "auto": [self._few_preemptions, by_states, self._sample],
+            "states": [by_states],
+            "traces": [by_traces],
+            "bounded": [self._few_preemptions],
+            "sampling": [self._sample],
+        }
+        for search in searches[strategy]:
+            try:
+                report = search()
+            except _OverBudget:
+                self.notes.append(f"The search stopped at its budget of {self.budget} runs.")
+                continue
+            if report is not None:
+                return report
+        return self._as_far_as_it_went()
+
+    # -- the searches --------------------------------------------------------------------------
+
+    def _few_preemptions(self) -> Report | None:
+        most = self.max_preemptions
+        allowed = self.budget // 4 if most is None else self.budget
+        for bound in BOUNDS if most is None else range(most + 1):
+            oracle = DepthFirst(bound)
+            if found := self._first_bug(self._depth_first(oracle), allowed):
+                return self._failure(found)
+            self.stats.preemption_bound = bound
+            if not oracle.cut:
+                return self._report(Verdict("PASS"), "schedules")
+        return None if most is None else self._report(Verdict("PASS_BOUNDED", most), "schedules")
+
+    def _depth_first(self, oracle: DepthFirst) -> Iterator[Run]:
+        while True:
+            yield self._run(oracle)
+            if not oracle.backtrack():
+                return
+
+    def _every_state(self) -> Report:
+        search = VisitedStates(self.scenario, lockdep=self.lockdep)
+        try:
+            found = self._first_bug(search.runs(), self.budget, search)
+        except CannotTell as what:
+            self.notes.append(f"Searched by traces, for states cannot be told apart: {what}.")
+            return self._every_trace()
+        finally:
+            self.stats.states = search.states
+        if found:
+            return self._failure(found)
+        return (search.cyclic and self._livelock()) or self._report(Verdict("PASS"), "states")
+
+    def _livelock(self) -> Report | None:
+        """Search once more, for tasks that go round for ever: now every step counts."""
+        graph = Graph()
+        search = VisitedStates(self.scenario, reduce=False, graph=graph)
+        found = self._first_bug(search.runs(), self.stats.runs + self.budget, search)
+        if found:
+            return self._failure(found)
+        endless = graph.livelock()
+        if endless is None:
+            return None
+        lead_in, round_trip = endless
+        keys = list(self.scenario.keys.values())
+        schedule = "".join(keys[task] for task in [*lead_in, *round_trip])
+        run = followed(self.scenario, schedule)
+        bug = _endless(list(self.scenario.tasks), lead_in, round_trip)
+        return self._report(Verdict("FAIL"), "", replace(run, bug=bug))
+
+    def _every_schedule(self) -> Report:
+        if found := self._first_bug(self._depth_first(DepthFirst()), self.budget):
+            return self._failure(found)
+        return self._report(Verdict("PASS"), "schedules")
+
+    def _every_trace(self) -> Report:
+        search = SourceDpor(self.scenario, lockdep=self.lockdep)
+        if found := self._first_bug(search.runs(), self.budget, search):
+            return self._failure(found)
+        return self._report(Verdict("PASS"), "traces")
+
+    def _sample(self) -> Report:
+        runs = (self._run(PartialOrderSampling(self.seed + i)) for i in range(SAMPLES))
+        if found := self._first_bug(runs, self.stats.runs + SAMPLES):
+            return self._failure(found)
+        return self._report(Verdict("SAMPLED", SAMPLES), "random schedules")
+
+    def _run(self, oracle: Oracle) -> Run:
+        machine, shared = load(self.scenario, oracle, lockdep=self.lockdep)
+        machine.run()
+        return finish(self.scenario, machine, shared)
+
+    def _first_bug(
+        self, runs: Iterator[Run], allowed: int, search: SourceDpor | VisitedStates | None = None
+    ) -> Run | None:
+        """Go through `runs` to the first that goes wrong. Raises _OverBudget."""
+        before = self.stats.redundant
+        for run in runs:
+            if self.stats.runs >= allowed:
+                raise _OverBudget
+            self.stats.executions += 1
+            if search is not None:
+                self.stats.redundant = before + search.redundant
+            if run.bug is not None:
+                return run
+            self.known = self.lockdep.copy()
+        return None
+
+    # -- what is shown -------------------------------------------------------------------------
+
+    def _failure(self, found: Run) -> Report:
+        """Make the failure small, and show it only if it can be shown again and again."""
+        known = LockDep()
+        if not self._again(found, known):
+            known = self.known  # the order it breaks was established in another run
+            self.notes.append("The other order of these locks was taken in another schedule.")
+        small = shrink(self.scenario, found, known) if self._again(found, known) else found
+        shown = [self._again(small, known) for _ in range(REPEATS)]
+        if not all(shown):
+            raise ModelError(
+                f"The schedule {small.schedule!r} went wrong once, and is fine when it is run "
+                "again. Something in the program is not determined by the schedule: random, time, "
+                "a set's order, or what a run leaves behind in a global."
+            )
+        return self._report(Verdict("FAIL"), "", shown[0])
+
+    def _again(self, run: Run, known: LockDep) -> Run | None:
+        """Run a schedule again, with all that is needed to show it; None if it ends otherwise."""
+        try:
+            again = followed(self.scenario, run.schedule, known.copy())
+        except BadSchedule:
+            return None
+        same = type(again.bug) is type(run.bug) and str(again.bug) == str(run.bug)
+        return again if same else None
+
+    def _as_far_as_it_went(self) -> Report:
+        """Say what holds when a search was cut short. It is never PASS."""
+        bound = self.stats.preemption_bound
+        if bound is not None:
+            return self._report(Verdict("PASS_BOUNDED", bound), "schedules")
+        return self._report(Verdict("SAMPLED", self.stats.executions), "schedules")
+
+    def _report(self, verdict: Verdict, counted: str, failure: Run | None = None) -> Report:
+        return Report(self.scenario, verdict, counted, failure, self.stats, tuple(self.notes))
+
+
+def _endless(names: list[str], lead_in: list[int], round_trip: list[int]) -> Livelock:
+    going = " and ".join(names[task] for task in sorted(set(round_trip)))
+    first, last = len(lead_in) + 1, len(lead_in) + len(round_trip)
+    return Livelock(
+        f"{going} can go round for ever: after step {last} all is as it was before step {first}, "
+        "and whoever could run all the time has had a turn. Something must change on the way "
+        "round, so that the next attempt is not the same as this one."
+    )

@@ -1,0 +1,181 @@
+"""dpor.py: one schedule of each trace, by source sets and sleep sets.
+
+Abdulla, Aronis, Jonsson, Sagonas, "Optimal Dynamic Partial Order Reduction", POPL 2014,
+algorithm 1. The search runs a schedule, finds the races in it, and goes back to each race to see it
+the other way round. At every place it keeps
+
+    backtrack   tasks that must be tried from here: a source set, once all races are known
+    asleep      tasks that need not be: what they lead to has been seen, and nothing that has
+                happened since depends on what they would do
+
+Sleep sets alone make sure that no trace is completed twice (Godefroid 1996). So an entry too many
+in `backtrack` costs a run that is cut half-way, and never a wrong count; an entry too few is a
+schedule that is never tried.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..sim import Deadlock, Livelock, LockDep, Task
+from .dependency import Move, dependent
+from .happens import History, Step
+from .scenario import Observer, Run, Scenario, finish, load
+
+
+class _Place:
+    """A state the search has been in: what could be done there, and what is still to do."""
+
+    __slots__ = ("moves", "asleep", "backtrack")
+
+    def __init__(self, moves: dict[int, Move], asleep: dict[int, Move], taken: int) -> None:
+        self.moves = moves
+        self.asleep = asleep
+        self.backtrack = {taken: None}  # a dict: the order of a set is not ours
+
+    def next(self) -> int | None:
+        """Name a task still to be tried, or None."""
+        return next((task for task in self.backtrack if task not in self.asleep), None)
+
+    def asleep_after(self, taken: int) -> dict[int, Move]:
+        """Tell who sleeps on when `taken` has run: those whose move does not depend on it."""
+        move = self.moves[taken]
+        return {
+            task: other
+            for task, other in self.asleep.items()
+            if task != taken and not dependent(other, move)
+        }
+
+
+class SourceDpor:
+    """The search. It is the oracle of each run as well."""
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        observe: Observer | None = None,
+        lockdep: LockDep | None = None,
+        root: Sequence[int] = (),
+        asleep: Mapping[int, Move] | None = None,
+    ) -> None:
+        """Prepare to search `scenario`; `observe` sees each machine whose run is complete.
+
+        With a `root`, only the schedules that begin with it are searched, and of those none that
+        begins, from there, with a task that is `asleep`.
+        """
+        scenario.needs_plain_memory("SourceDpor")
+        self.scenario = scenario
+        self.redundant = 0
+        """Runs that sleep sets have cut: all that they could lead to has been seen."""
+        self._observe = observe
+        self._lockdep = lockdep
+        self._history = History(len(scenario.tasks))
+        self._places: list[_Place] = []
+        self._root = root
+        self._asleep_at_root = dict(asleep or {})
+        self._asleep: dict[int, Move] = {} if root else self._asleep_at_root
+        self._cut = False
+
+    def runs(self) -> Iterator[Run]:
+        """Yield one run of each trace."""
+        while True:
+            run = self._run()
+            if self._cut:
+                self.redundant += 1
+            else:
+                yield run
+            if not self._go_back():
+                return
+
+    def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
+        """Take a task that is not asleep, the current one if possible."""
+        if len(self._places) < len(self._root):
+            return self._lead_in(runnable)
+        awake = [task for task in runnable if task.index not in self._asleep]
+        if not awake:
+            self._cut = True
+            return None
+        chosen = current if current in awake else awake[0]
+        assert chosen is not None
+        self._places.append(_Place(self._moves(runnable), self._asleep, chosen.index))
+        self._take(chosen.index)
+        return chosen
+
+    def _lead_in(self, runnable: Sequence[Task]) -> Task:
+        """Follow the root. Whatever else could be done on the way is another search's affair."""
+        number = self._root[len(self._places)]
+        moves = self._moves(runnable)
+        self._places.append(_Place(moves, dict(moves), number))
+        self._take(number)
+        self._asleep = self._asleep_at_root if len(self._places) == len(self._root) else {}
+        return next(task for task in runnable if task.index == number)
+
+    def _moves(self, runnable: Sequence[Task]) -> dict[int, Move]:
+        watched = bool(self.scenario.invariants)
+        return {task.index: Move(task.pending, watched) for task in runnable if task.pending}
+
+    # -- one run -------------------------------------------------------------------------------
+
+    def _run(self) -> Run:
+        self._cut = False
+        script = [step.task for step in self._history.steps]
+        machine, shared = load(self.scenario, self, script=script, lockdep=self._lockdep)
+        machine.run()
+        run = finish(self.scenario, machine, shared)
+        if isinstance(machine.bug, Deadlock | Livelock):
+            self._reverse_the_blocked(machine.tasks)
+        elif machine.bug is not None:
+            self._try_everything()
+        if self._observe and not self._cut:
+            self._observe(machine, shared)
+        return run
+
+    def _take(self, task: int) -> None:
+        """Let `task` take the step from the last place, and plan the reversal of its races."""
+        place = self._places[-1]
+        step = Step(task, place.moves[task], place.moves)
+        for i in self._history.races(step):
+            self._plan(i, step)
+        self._history.append(step)
+        self._asleep = place.asleep_after(task)
+
+    def _plan(self, i: int, step: Step) -> None:
+        """See to it that `step` will also be tried before step `i`."""
+        place = self._places[i]
+        initials = self._history.initials(i, step)
+        if any(task in place.backtrack for task in initials):
+            return
+        able = [task for task in initials if task in place.moves]
+        preferred = step.task if step.task in able else None
+        if preferred is None and able:
+            preferred = able[0]
+        added = place.moves if preferred is None else (preferred,)
+        place.backtrack.update(dict.fromkeys(added))
+
+    def _reverse_the_blocked(self, tasks: Sequence[Task]) -> None:
+        """Plan for those who wait for ever: earlier, they might have got through."""
+        for task in tasks:
+            if task.pending is not None:
+                step = Step(task.index, Move(task.pending, bool(self.scenario.invariants)), ())
+                for i in self._history.races(step):
+                    self._plan(i, step)
+
+    def _try_everything(self) -> None:
+        """Try all tasks everywhere on the way here.
+
+        The run has ended in a bug before all tasks had, so the races of what they would have done
+        are not known.
+        """
+        for place in self._places:
+            place.backtrack.update(dict.fromkeys(place.moves))
+
+    def _go_back(self) -> bool:
+        """Go back to the last place with something left to try. False when there is none."""
+        while self._places:
+            place, step = self._places[-1], self._history.pop()
+            place.asleep[step.task] = step.move
+            if (task := place.next()) is not None:
+                self._take(task)
+                return True
+            self._places.pop()
+        return False

@@ -1,0 +1,145 @@
+"""lock.py: what all locks have in common. The kinds of lock are in locks.py.
+
+A lock knows its name, who holds it since when, and who waits; and it speaks in sentences. Before
+it lets a task wait it checks what the kernel's debugging options check: that the task does not hold
+it already, that it may sleep, and that the order of locks is right (lockdep.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+
+from . import machine
+from .clock import Clock, join
+from .context import Hold
+from .errors import BadUnlock, RecursiveLock
+from .lock_steps import Acquire, Init, Release, TryAcquire, irq_mismatch
+from .machine import Machine, Task
+from .named import Named
+from .site import program_frame
+from .sleeping import might_sleep
+
+
+class Lock(Named):
+    """A lock: `lock = SpinLock()` in a Struct gives each struct its own, named after the field."""
+
+    spins: bool = True
+
+    def __init__(self, name: str = "", order_class: str = "") -> None:
+        """Make a lock. Locks of one `order_class` obey the same order; by default, the name."""
+        super().__init__(name, order_class)
+        self.version = 0
+        """How often it was released: what a task that spins on it waits for."""
+        self.writer: Task | None = None
+        self.readers: list[Task] = []
+        self.clock: Clock | None = None
+        """What the last writer passes on to the next holder; and so on for the readers."""
+        self.readers_clock: Clock | None = None
+        self.last_release: tuple[Task, int] | None = None
+
+    def state(self) -> Hashable:
+        """Return who holds it, for the search that remembers states."""
+        readers = tuple(sorted(task.index for task in self.readers))
+        return (self.writer.index if self.writer else None, readers)
+
+    def init(self) -> None:
+        """Make it as new: a step, for whoever holds it at this moment loses it."""
+        if running := self._machine():
+            running.executing()
+            running.step(Init(self))
+
+    # -- the steps of every kind of lock -------------------------------------------------------
+
+    def _take(self, op: Acquire, subclass: int = 0, disable_irqs: bool = False) -> None:
+        """Take the lock by `op`, after the checks. Outside a run there is nobody to wait for."""
+        if (running := self._machine()) is None:
+            return
+        task = running.executing()
+        if not self.spins and task.context.why_atomic():
+            might_sleep(f"take the sleeping lock {self.name}")
+        wish = self._wish(op.shared, subclass)
+        if task.context.held and (mine := task.context.hold(self)):
+            running.report(
+                RecursiveLock(_RECURSIVE.format(task.name, self.name, wish.site, mine.since()))
+            )
+        if disable_irqs:
+            task.context.irqs_off += 1
+            wish.irqs_off = True
+        if lockdep := running.lockdep:
+            bug = lockdep.wants(task, wish, unqueued=op.shared and task.context.hard_irq)
+            if bug := bug or (lockdep.takes(task, wish) if self.spins else None):
+                running.report(bug)
+        running.step(op)
+        self._taken(running, task, wish)
+
+    def _try(self, op: TryAcquire) -> bool:
+        """Take the lock if nobody has to be waited for; no deadlock can come of that."""
+        if (running := self._machine()) is None:
+            return True
+        task, wish = running.executing(), self._wish(op.shared, 0)
+        if not running.step(op):
+            return False
+        if (lockdep := running.lockdep) and self.spins and (bug := lockdep.takes(task, wish)):
+            running.report(bug)
+        self._taken(running, task, wish)
+        return True
+
+    def _taken(self, running: Machine, task: Task, hold: Hold) -> None:
+        """Record that the task has it, and has seen what the holders before it did."""
+        hold.step = len(running.schedule)
+        context = task.context
+        context.held.append(hold)
+        context.taken[self.id] = None
+        if self.clock is not None:
+            join(context.clock, self.clock)
+        if self.readers_clock is not None and not hold.shared:
+            join(context.clock, self.readers_clock)
+
+    def _drop(self, op: Release, enable_irqs: bool = False) -> None:
+        if (running := self._machine()) is None:
+            return
+        task = running.executing()
+        hold = task.context.hold(self)
+        running.step(op)
+        if hold is not None and hold.irqs_off is not enable_irqs:
+            running.report(BadUnlock(irq_mismatch(op, task, hold)))
+        if enable_irqs:
+            task.context.irqs_off -= 1
+
+    def _wish(self, shared: bool, subclass: int) -> Hold:
+        order_class = f"{self.order_class}/{subclass}" if subclass else self.order_class
+        return Hold(self, shared, order_class, program_frame(3))
+
+    # -- the sentences -------------------------------------------------------------------------
+
+    @property
+    def holders(self) -> Sequence[Task]:
+        """The tasks that hold it."""
+        return [self.writer] if self.writer else self.readers
+
+    def held_by(self) -> str:
+        """Say 'a holds since step 3 (line 12 of refresh(): ...)', or 'nobody holds'."""
+        return " and ".join(map(self._holding, self.holders)) or "nobody holds"
+
+    def _holding(self, task: Task) -> str:
+        hold = task.context.hold(self)
+        how = " for reading" if self.readers else ""
+        return f"{task.name} holds{how} {hold.since()}" if hold else f"{task.name} holds{how}"
+
+    def __repr__(self) -> str:
+        held = f"which {self.held_by()}" if self.holders else "free"
+        waiting = [task.name for task in _waiting_for(self)]
+        tail = f"; waiting: {', '.join(waiting)}" if waiting else ""
+        return f"<{type(self).__name__} {self.name}, {held}{tail}>"
+
+
+_RECURSIVE = (
+    "{0} takes {1} ({2}), but holds it already, {3}. It waits for itself, for ever. "
+    "Take it once, in the outermost function."
+)
+
+
+def _waiting_for(lock: Lock) -> list[Task]:
+    tasks = machine.running.tasks if machine.running else []
+    ops = [(task, task.pending) for task in tasks]
+    return [t for t, op in ops if isinstance(op, Acquire) and op.lock is lock and not op.enabled()]

@@ -4,9 +4,10 @@ What a notebook needs is here, and a notebook imports nothing else:
 
     setup(lesson, namespace)        open a lesson: check, hint, solution, predict, progress
     Scenario, Condition             a small concurrent program, and what must hold at its end
-    Struct, marked, cpu_relax       its shared memory
+    Struct, marked, cpu_relax       its shared memory; locks and all else: pfncache_lab.sim
     replay(scenario, schedule)      run one schedule: 'abba'
-    explore(scenario)               run every schedule
+    explore(scenario)               run every schedule, and count
+    check(scenario)                 does any schedule go wrong? For larger programs, too
     show(thing)                     draw a scenario, a run, the result of a search
     TraceStepper(run)               a run as a film, to step through
     SchedulerGame(scenario)         you choose who runs next
@@ -23,7 +24,7 @@ The floors of the house, each importing only from those above it in this list:
 from typing import Any
 
 from .course import setup
-from .explore import Condition, Scenario, explore, replay
+from .explore import Condition, Scenario, check, explore, replay
 from .sim import Struct, cpu_relax, marked
 from .viz import TraceStepper, show
 
@@ -45,6 +46,7 @@ __all__ = [
     "SchedulerGame",
     "Struct",
     "TraceStepper",
+    "check",
     "cpu_relax",
     "explore",
     "marked",

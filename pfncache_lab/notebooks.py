@@ -15,7 +15,7 @@ from nbclient import NotebookClient
 
 from .course.lessons.lesson_00 import COUNTER
 from .explore import replay
-from .viz.stepper import headline
+from .viz.stepper import first_line
 from .viz.timeline import draw_timeline
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -38,7 +38,7 @@ def readme_picture() -> str:
     """Draw the run that README shows: a real one, of lesson 00."""
     run = replay(COUNTER, "abba")
     assert run.trace is not None
-    return draw_timeline(run.trace, None, headline(run)) + "\n"
+    return draw_timeline(run.trace, None, first_line(run)) + "\n"
 
 
 def execute(notebook: Any, folder: Path) -> None:

@@ -15,6 +15,7 @@ from pfncache_lab import explore
 from pfncache_lab.cli import main
 from pfncache_lab.course.lessons.lesson_00 import COUNTER
 from pfncache_lab.explore import SCHEDULE_LIMIT
+from pfncache_lab.explore.check import BUDGET
 from pfncache_lab.notebooks import readme_picture
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -86,3 +87,17 @@ def test_refresh_says_where_it_belongs(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     assert main(["refresh"]) == 1
     assert "Run this at the top of a checkout." in capsys.readouterr().err
+
+
+def test_the_example_runs_and_finds_the_missing_lock(tmp_path):
+    [example] = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = tmp_path / "example.py"
+    script.write_text(example)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("FAIL: ")
+    assert "balance" in done.stdout.splitlines()[0]
+
+
+def test_the_budget_is_the_one_of_check():
+    assert f"`check` has a budget of {BUDGET:,} runs" in README.replace("\n", " ")

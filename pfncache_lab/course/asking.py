@@ -15,7 +15,8 @@ from contextlib import contextmanager, redirect_stdout
 from itertools import islice
 from typing import Any
 
-from ..sim.limits import TimeLimit, time_limit
+from ..sim import limits
+from ..sim.limits import Meter, TimeLimit, time_limit
 from .exercise import Incorrect
 
 BLANK = "____"
@@ -25,6 +26,20 @@ LONGEST = 200
 
 LINES_SHOWN = 20
 """Lines that an answer prints which are let through."""
+
+
+_budget: Meter | None = None
+
+
+@contextmanager
+def one_budget() -> Iterator[None]:
+    """Let all calls in the body share the time of one answer: ten slow cases are slow, too."""
+    global _budget
+    _budget = Meter(limits.SECONDS)
+    try:
+        yield
+    finally:
+        _budget = None
 
 
 def ask(function: Callable[..., Any], *args: Any) -> Any:
@@ -144,7 +159,7 @@ def _is_ellipsis(statement: ast.stmt) -> bool:
 def _guarded(function: Callable[..., Any], args: tuple[Any, ...], action: Callable[[], Any]) -> Any:
     call = _call_text(function, args)
     try:
-        with time_limit(), quiet(), no_way_out():
+        with time_limit(_budget), quiet(), no_way_out():
             return action()
     except TimeLimit:
         raise Incorrect(

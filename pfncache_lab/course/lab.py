@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..explore import Scenario
 from ..viz import Figure, Note
-from .asking import blank_line, named
+from .asking import blank_line, named, one_budget
 from .exercise import Exercise, Incorrect, Lesson, Prediction
 from .outcome import INCORRECT, NOT_ATTEMPTED, PASSED, Outcome
 from .progress import Progress
@@ -133,7 +133,8 @@ def judge(exercise: Exercise, namespace: Mapping[str, Any]) -> Outcome:
         said = f"There is no `{name}` yet. Run the cell of the exercise first."
         return Outcome(exercise, NOT_ATTEMPTED, said)
     try:
-        return _judge(exercise, namespace[name])
+        with one_budget():
+            return _judge(exercise, namespace[name])
     except Incorrect as wrong:
         return Outcome(exercise, INCORRECT, str(wrong), wrong.shown)
     except KeyboardInterrupt:

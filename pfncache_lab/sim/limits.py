@@ -51,9 +51,9 @@ class Meter:
 
 
 @contextmanager
-def time_limit() -> Iterator[None]:
-    """Raise TimeLimit in the body when it has run for too long."""
-    meter = Meter(SECONDS)
+def time_limit(meter: Meter | None = None) -> Iterator[None]:
+    """Raise TimeLimit in the body when it has run for too long, or when `meter` says so."""
+    meter = meter or Meter(SECONDS)
     with watched(lambda frame: TimeLimit if meter.over() else None):
         yield
 

@@ -15,10 +15,10 @@ from __future__ import annotations
 from functools import singledispatch
 from typing import TYPE_CHECKING, Any
 
-from ..explore import Result, Run, Scenario
+from ..explore import Report, Result, Run, Scenario
 from .figure import Figure, Note, prose
 from .program import program_figure
-from .stepper import TraceStepper, run_figure
+from .stepper import TraceStepper, report_figure, run_figure
 from .timeline import draw_timeline
 
 if TYPE_CHECKING:
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
 @singledispatch
 def show(thing: object) -> Figure:
-    """Draw a scenario, a run or the result of a search; returns the picture for the notebook."""
+    """Draw a scenario, a run or what a search has found; returns the picture."""
     raise TypeError(f"I can draw a scenario, a run or a result, not a {type(thing).__name__}.")
 
 
 show.register(Scenario, program_figure)
 show.register(Run, run_figure)
+show.register(Report, report_figure)
 
 
 @show.register

@@ -16,7 +16,7 @@ from IPython.display import HTML, display
 from ..explore import BadSchedule, Run, Scenario, find_bug, letters, replay
 from .figure import prose
 from .program import draw_positions
-from .stepper import headline, recorded
+from .stepper import first_line, recorded
 from .theme import task_color
 from .timeline import draw_timeline
 
@@ -139,7 +139,7 @@ class SchedulerGame(w.VBox):
             self._buttons[view.name].disabled = not view.runnable or self.won
         self._undo.disabled = self._restart.disabled = not self.run.schedule
         self._typed.value = self.run.schedule
-        self._picture.value = draw_timeline(trace, None, headline(self.run))
+        self._picture.value = draw_timeline(trace, None, first_line(self.run))
         self._say(self._state_of_play())
 
     def _state_of_play(self) -> str:

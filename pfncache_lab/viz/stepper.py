@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..explore import Run
+from ..explore import Report, Run
 from ..sim import Trace
-from .figure import Figure
+from .figure import Figure, Note
 from .timeline import draw_timeline
 
 
@@ -16,7 +16,7 @@ class TraceStepper(Figure):
         trace = recorded(run)
         steps = range(len(trace.events) + 1)
         super().__init__(
-            [draw_timeline(trace, 0, headline(run))],
+            [draw_timeline(trace, 0, first_line(run))],
             text_of(run),
             label="Time travel through this run",
             captions=[_caption(run, trace, step) for step in steps],
@@ -26,8 +26,16 @@ class TraceStepper(Figure):
 
 def run_figure(run: Run) -> Figure:
     """Draw a whole run as one picture, with its two-CPU table as the text twin."""
-    picture = draw_timeline(recorded(run), None, headline(run))
+    picture = draw_timeline(recorded(run), None, first_line(run))
     return Figure([picture], text_of(run), label="Timeline of this run")
+
+
+def report_figure(report: Report) -> Figure:
+    """Draw what a check has found; a check that has found nothing is a sentence."""
+    if report.failure is None:
+        return Note(str(report))
+    picture = draw_timeline(recorded(report.failure), None, first_line(report.failure))
+    return Figure([picture], str(report), label="Timeline of the schedule that goes wrong")
 
 
 def text_of(run: Run) -> str:
@@ -39,6 +47,11 @@ def headline(run: Run) -> str:
     """Say how a run ended, with a cross or a tick in front; without either while it goes on."""
     mark = "✗ " if run.bug else "✓ " if run.finished else ""
     return mark + run.verdict()
+
+
+def first_line(run: Run) -> str:
+    """Say it in one line, for a picture: who holds what since when is for the text."""
+    return headline(run).splitlines()[0]
 
 
 def recorded(run: Run) -> Trace:
@@ -53,5 +66,5 @@ def _caption(run: Run, trace: Trace, step: int) -> str:
     if step == 0:
         return f"Before the first of {total} steps. Click Forward, or click here and press →."
     event = trace.events[step - 1]
-    end = f" {headline(run)}" if step == total else ""
+    end = f" {first_line(run)}" if step == total else ""
     return f"Step {step} of {total}: task {event.task}, {event.text}.{end}"

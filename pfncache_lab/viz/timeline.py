@@ -12,6 +12,9 @@ from html import escape
 from ..sim import Event, State, Trace
 from .theme import CHAR, STYLE, task_color
 
+MEMORY = ("load", "store", "spin")
+"""Kinds of steps that are drawn with corners; locks and whatever else waits are round."""
+
 NOW = 'style="stroke-width:3"'
 ROW = 50
 BOX = 36
@@ -49,7 +52,7 @@ class _Frame:
         self.lane = max(180, int(longest * CHAR) + 30)
         self.state_x = GUTTER + self.lane * len(trace.tasks) + 24
         self.columns, end = self._columns(self.state_x)
-        self.width = max(end, self.state_x + int(14 * CHAR), int(len(verdict) * CHAR) + 40, 600)
+        self.width = max(end, self.state_x + int(14 * CHAR), int(len(verdict) * CHAR) + 40, 660)
         self.height = TOP + ROW * (len(trace.events) + 1) + 72
 
     def _columns(self, x: int) -> tuple[dict[str, int], int]:
@@ -91,8 +94,9 @@ class _Frame:
         color = task_color(self.trace.tasks, event.task)
         dash = ' stroke-dasharray="4 3"' if event.kind == "spin" else ""
         fill = f'fill="{color}" fill-opacity="0.4"' if event.kind == "store" else 'class="hollow"'
+        round_ = 4 if event.kind in MEMORY else BOX // 2
         yield (
-            f'<rect x="{x}" y="{y}" width="{self.lane - 12}" height="{BOX}" rx="4" {fill} '
+            f'<rect x="{x}" y="{y}" width="{self.lane - 12}" height="{BOX}" rx="{round_}" {fill} '
             f'stroke="{color}"{dash}/>'
         )
         yield _text(x + 8, y + 15, event.line.text, "code")
@@ -130,6 +134,8 @@ class _Frame:
         parts = [("hollow", "load", ""), ("solid", "store", "")]
         if any(event.kind == "spin" for event in self.trace.events):
             parts.append(("hollow", "spin", ' stroke-dasharray="4 3"'))
+        if any(event.kind not in MEMORY for event in self.trace.events):
+            parts.append(("hollow", "lock, wait, …", ' rx="6"'))
         x = GUTTER - 20
         for kind, name, dash in parts:
             yield f'<rect class="key {kind}" x="{x}" y="{y - 10}" width="22" height="12"{dash}/>'

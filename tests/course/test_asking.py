@@ -170,7 +170,7 @@ def test_a_task_that_hangs_between_two_steps_is_stopped_and_the_machine_is_free_
         shared.counter += 1
         loops(0)
 
-    run = ask(lambda: replay(scenario(a=hang, b=hang), "aa"))
+    run = replay(scenario(a=hang, b=hang), "aa")
     assert "a keeps the CPU after step 2" in str(run.bug)
     assert replay(counting("ab"), "aabb").finished
 
@@ -213,6 +213,20 @@ def test_an_answer_that_never_stops_printing_is_stopped_and_cut(capsys):
 
     assert "did not come back" in sentence(flood)
     assert len(capsys.readouterr().out) < 2000
+
+
+def test_an_answer_has_one_budget_for_all_its_cases():
+    """Goal: slow in each of nine cases is too slow. Method: half of the budget in each."""
+
+    def slow(a, b):
+        end = time.process_time() + limits.SECONDS / 2
+        while time.process_time() < end:
+            pass
+        return LESSON.exercises[2].reference()(a, b)
+
+    outcome = judge(LESSON.exercises[2], {"schedules": slow})
+    assert outcome.kind == "incorrect"
+    assert "did not come back" in outcome.message
 
 
 # -- blanks ---------------------------------------------------------------------------------------

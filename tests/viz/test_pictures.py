@@ -14,9 +14,10 @@ from pathlib import Path
 import graphviz
 import pytest
 
-from pfncache_lab import TraceStepper, explore, replay, show
+from pfncache_lab import Scenario, Struct, TraceStepper, check, explore, replay, show
 from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
 from pfncache_lab.explore import every_schedule
+from pfncache_lab.sim import SpinLock
 from pfncache_lab.viz import dot, draw_timeline
 from pfncache_lab.viz.figure import Figure, Note
 from pfncache_lab.viz.stepper import headline
@@ -211,6 +212,37 @@ def test_a_trace_is_drawn_without_ipywidgets():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_what_a_check_has_found_is_a_picture_or_a_sentence():
+    found = show(check(COUNTER))
+    assert found.text.startswith("FAIL: `counter == 2` does not hold at the end: counter is 1.")
+    assert "replay with 'v1:a.b2.a#" in found.text
+    assert film(found)["frames"][0].count('class="now"') == 3
+    assert show(check(counting("a"))).text.startswith("PASS: no schedule goes wrong.")
+
+
+def test_locks_are_round_and_a_verdict_of_many_lines_is_drawn_with_its_first():
+    class Two(Struct):
+        one = SpinLock()
+        other = SpinLock()
+
+    def forth(s):
+        with s.one, s.other:
+            pass
+
+    def back(s):
+        with s.other, s.one:
+            pass
+
+    both = Scenario("abba", Two, {"a": forth, "b": back}, lockdep=False)
+    run = replay(both, "ab")
+    assert len(run.verdict().splitlines()) > 1
+    picture = film(show(run))["frames"][0]
+    assert ElementTree.fromstring(picture) is not None
+    assert picture.count('rx="18"') == 2
+    assert ">lock, wait, …<" in picture
+    assert run.verdict() in show(run).text
 
 
 def test_three_tasks_have_three_columns():

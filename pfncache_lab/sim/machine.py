@@ -14,12 +14,10 @@ Everything that is not determined by the program is one call: `oracle.choose(run
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
-from .context import Context
 from .crash import crashed
 from .errors import KernelBug, ModelError, StepLimit
 from .limits import TimeLimit, watched
@@ -28,61 +26,15 @@ from .lockup import Lockup, Watchdog
 from .op import Op
 from .recorder import Recorder
 from .site import program_frame
-from .stuck import left_behind, stuck
+from .stuck import left_behind, still_running, stuck
+from .task import Oracle as Oracle
+from .task import Task as Task
 from .trace import State, Trace
 from .weak import WeakMemory
 from .world import SETUP, HasState, World
 
 STEP_LIMIT = 2000
 """Steps in one run. The course's programs need fewer than a hundred."""
-
-
-class Task:
-    """A simulated thread of execution, and the operation it has announced."""
-
-    __slots__ = (
-        "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context",
-        "results", "companion",
-    )  # fmt: skip
-
-    def __init__(
-        self, index: int, name: str, body: Callable[[], object], companion: bool = False
-    ) -> None:
-        self.index = index
-        self.name = name
-        self.body = body
-        self.greenlet: greenlet | None = None
-        self.pending: Op | None = None
-        self.frame: FrameType | None = None
-        self.seen: dict[Any, int] = {}
-        self.stored = False
-        # What its last step returned, and what it has loaded from plain fields since: the search
-        # by states must tell two tasks apart that have seen different values.
-        self.results: list[Any] = []
-        self.context = Context()
-        self.companion = companion
-        """Whether it is no task of the program: see weak.py. Nobody waits for it to finish."""
-
-    @property
-    def runnable(self) -> bool:
-        """Whether its next operation can happen now."""
-        return self.pending is not None and self.pending.enabled()
-
-    def __repr__(self) -> str:
-        if self.pending is None:
-            return f"<Task {self.name}, finished>"
-        return f"<Task {self.name}, about to {self.pending.future()}>"
-
-
-class Oracle(Protocol):
-    """Decides who runs next. Depth-first search, replay and a person are all oracles."""
-
-    def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
-        """Return one of `runnable`, or None to stop the run here.
-
-        `runnable` is never empty and keeps the order in which the tasks were spawned. `current` is
-        the task that took the last step; it need not be runnable.
-        """
 
 
 class Machine:
@@ -257,7 +209,7 @@ class Machine:
                 companion.pending = None
             return None
         if len(self.schedule) >= STEP_LIMIT:
-            raise StepLimit(self._limit_sentence())
+            raise StepLimit(still_running(STEP_LIMIT, (self.current, *self.tasks)))
         return self.oracle.choose(runnable, self.current)
 
     def _look(self) -> KernelBug | None:
@@ -313,25 +265,9 @@ class Machine:
         interrupts: list[BaseException] = []
         for task in self.tasks:
             self.current = task
-            if task.greenlet is not None and not task.greenlet.dead:
-                try:
-                    task.greenlet.throw(GreenletExit)
-                except BaseException as interrupt:  # the others must be unwound all the same
-                    interrupts.append(interrupt)
+            interrupts += task.unwind()  # the others must be unwound all the same
         if interrupts:
             raise interrupts[0]
-
-    # -- what is told about it -----------------------------------------------------------------
-
-    def _limit_sentence(self) -> str:
-        going = (task for task in (self.current, *self.tasks) if task and task.pending)
-        task = next(going)
-        assert task.pending is not None
-        return (
-            f"After {STEP_LIMIT} steps {task.name} still runs; its next step is to "
-            f"{task.pending.future()}. "
-            "A loop that waits for another task needs cpu_relax() in its body."
-        )
 
 
 running: Machine | None = None

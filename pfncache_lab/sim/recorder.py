@@ -13,7 +13,7 @@ from .site import program_frame
 from .trace import Event, Line, Note, State, TaskView, Trace
 
 if TYPE_CHECKING:
-    from .machine import Task
+    from .task import Task
 
 
 class Recorder:

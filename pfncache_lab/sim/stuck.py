@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from .errors import Deadlock, KernelBug, Livelock, LockLeak
 
 if TYPE_CHECKING:
-    from .machine import Task
+    from .task import Task
 
 
 def stuck(tasks: Sequence[Task]) -> KernelBug:
@@ -58,6 +58,17 @@ def _who_has_what(waiter: Task, holder: Task) -> str:
     hold = next(hold for hold in holder.context.held if hold.lock.id in wanted)
     wish = holder.pending.future()
     return f"{holder.name} holds {hold.lock.name} {hold.since()}, and wants to {wish}"
+
+
+def still_running(steps: int, tasks: Sequence[Task | None]) -> str:
+    """Say which of `tasks`, the first that has not ended, does not come to an end."""
+    task = next(task for task in tasks if task and task.pending)
+    assert task.pending is not None
+    return (
+        f"After {steps} steps {task.name} still runs; its next step is to "
+        f"{task.pending.future()}. "
+        "A loop that waits for another task needs cpu_relax() in its body."
+    )
 
 
 def left_behind(task: Task) -> KernelBug | None:

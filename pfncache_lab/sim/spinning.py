@@ -35,8 +35,11 @@ class Spin(Op):
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        # A plain field changes without a step; the step that tells is one on its lock.
-        self.reads = tuple([thing.id for thing in task.seen] + list(task.context.taken))
+        # A plain field changes without a step; the step that tells is one on its lock. Who has
+        # stored something waits for nobody: this step is enabled whatever the others do, and it
+        # changes only the task's own notes, so it commutes with everything.
+        watched = () if task.stored else (*[thing.id for thing in task.seen], *task.context.taken)
+        self.reads = watched
 
     @property
     def wants_change(self) -> bool:  # type: ignore[override]

@@ -23,14 +23,25 @@ from .check import check
 from .oracles import DepthFirst, Replay
 from .report import Report, Stats, Verdict
 from .scenario import Condition, Run, Scenario, run
-from .schedule import BadSchedule, letters, token
-from .search import SCHEDULE_LIMIT, Result, every_schedule, explore, find_bug, replay
+from .schedule import BadSchedule, parse, token
+from .search import (
+    SCHEDULE_LIMIT,
+    SEARCH_STEPS,
+    GaveUp,
+    Result,
+    every_schedule,
+    explore,
+    find_bug,
+    replay,
+)
 
 __all__ = [
     "SCHEDULE_LIMIT",
+    "SEARCH_STEPS",
     "BadSchedule",
     "Condition",
     "DepthFirst",
+    "GaveUp",
     "Replay",
     "Report",
     "Result",
@@ -42,7 +53,7 @@ __all__ = [
     "every_schedule",
     "explore",
     "find_bug",
-    "letters",
+    "parse",
     "replay",
     "run",
     "token",

@@ -34,7 +34,7 @@ class Condition:
     holds: Callable[[Any], bool]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scenario:
     """A small concurrent program: shared state, named tasks, and what must hold at the end."""
 
@@ -50,6 +50,11 @@ class Scenario:
     """Sequentially consistent, or one in which a load may return an older store: sim.weak."""
     lockdep: bool = True
     """Whether a wrong order of locks is a bug by itself, or only once it deadlocks."""
+
+    def __repr__(self) -> str:
+        *first, last = self.tasks or ["none"]
+        names = f"{', '.join(first)} and {last}" if first else last
+        return f"<Scenario {self.name!r}, task{'s' * bool(first)} {names}>"
 
     def needs_plain_memory(self, search: str) -> None:
         """Refuse a search that knows what commutes, or what a state is, in the ordinary memory."""

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import count, islice
+from itertools import count
 
-from ..sim import LockDep, Trace
+from ..sim import KernelBug, LockDep, ModelError, SoftLockup, StepLimit, Trace, watched
+from ..sim.errors import NOT_DETERMINED
 from .oracles import DepthFirst, Replay
 from .scenario import Run, Scenario, finish, load, run
 from .schedule import BadSchedule, digest, digest_of
 
 SCHEDULE_LIMIT = 20_000
 """Schedules in one search. A second or two; the course's programs have a few hundred."""
+
+SEARCH_STEPS = 800_000
+"""Steps in one search: what bounds its time where each schedule is long."""
+
+LONGEST = 60
+"""Letters of a schedule that a sentence quotes."""
+
+ENDLESS = (StepLimit, SoftLockup)
+"""One run that does not end says as much as a thousand of them, and costs as much."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -22,7 +32,9 @@ class Result:
     scenario: Scenario
     runs: tuple[Run, ...]
     complete: bool
-    """Whether these are all schedules there are. False when the limit was reached."""
+    """Whether these are all schedules there are. False when the search was stopped."""
+    stopped: str = ""
+    """Where it was stopped: 'at its limit of 20000 schedules'."""
 
     @property
     def failures(self) -> tuple[Run, ...]:
@@ -30,16 +42,29 @@ class Result:
         return tuple(r for r in self.runs if r.bug is not None)
 
     def __repr__(self) -> str:
-        return f"<Result of {self.scenario.name!r}. {self}>"
+        return f"<Result of {self.scenario.name!r}. {self.headline}>"
 
     def __str__(self) -> str:
+        if not self.failures:
+            return self.headline
+        first = self.failures[0]
+        what = first.verdict().splitlines()[0]
+        return f"{self.headline}\nThe first is {_short(first.schedule)}: {what}"
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one line."""
         schedules, failures = len(self.runs), len(self.failures)
-        scope = "" if self.complete else f" The search stopped at its limit of {SCHEDULE_LIMIT}."
+        scope = f" The search stopped {self.stopped}." if self.stopped else ""
         if failures:
             return f"FAIL: {failures} of {schedules} schedules go wrong.{scope}"
         if not self.complete:
             return f"NO VERDICT: {schedules} schedules are fine.{scope}"
         return f"PASS: all {schedules} schedules are fine."
+
+
+class GaveUp(Exception):
+    """No schedule that was tried goes wrong, and there are more: that is no verdict."""
 
 
 def every_schedule(scenario: Scenario, bound: int | None = None) -> Iterator[Run]:
@@ -55,29 +80,94 @@ def every_schedule(scenario: Scenario, bound: int | None = None) -> Iterator[Run
 
 
 def explore(scenario: Scenario) -> Result:
-    """Run every schedule of a small scenario, up to SCHEDULE_LIMIT of them."""
-    runs = list(islice(every_schedule(scenario), SCHEDULE_LIMIT + 1))
-    return Result(scenario, tuple(runs[:SCHEDULE_LIMIT]), len(runs) <= SCHEDULE_LIMIT)
+    """Run every schedule of a small scenario, up to SCHEDULE_LIMIT and SEARCH_STEPS.
+
+    It stops at the first run that does not end, too.
+    """
+    budget, runs, stopped = _Budget(), list[Run](), ""
+    with watched():  # once around all runs: starting the timer takes as long as a small run
+        for one in every_schedule(scenario):
+            if stopped := budget.used_up():
+                break
+            budget.take(one)
+            runs.append(one)
+            if isinstance(one.bug, ENDLESS):
+                stopped = "at the first that does not end"
+                break
+    return Result(scenario, tuple(runs), not stopped, stopped)
 
 
 def find_bug(scenario: Scenario) -> Run | None:
     """Find a schedule that goes wrong, with the fewest preemptions there can be; recorded.
 
-    Returns None when no schedule goes wrong, or none of the first SCHEDULE_LIMIT does.
+    Returns None when no schedule goes wrong. Raises GaveUp when none does among the first ones,
+    up to SCHEDULE_LIMIT and SEARCH_STEPS, and there are more.
     """
-    tried = 0
-    for bound in count():
-        oracle = DepthFirst(bound)
-        while tried < SCHEDULE_LIMIT:
-            tried += 1
-            found = run(scenario, oracle)
-            if found.bug is not None:
-                return replay(scenario, found.schedule)
-            if not oracle.backtrack():
-                break
-        if not oracle.cut or tried >= SCHEDULE_LIMIT:
-            return None
+    budget = _Budget()
+    with watched():
+        for bound in count():
+            oracle = DepthFirst(bound)
+            while True:
+                found = run(scenario, oracle)
+                budget.take(found)
+                if found.bug is not None:
+                    return _shown_again(found, found.bug)
+                if not oracle.backtrack():
+                    break
+                budget.give_up()
+            if not oracle.cut:
+                return None
+            budget.give_up()
     raise AssertionError("unreachable: count() does not end")
+
+
+@dataclass
+class _Budget:
+    """What a search has run so far."""
+
+    schedules: int = 0
+    steps: int = 0
+
+    def take(self, one: Run) -> None:
+        self.schedules += 1
+        self.steps += len(one.schedule)
+
+    def used_up(self) -> str:
+        """Name the limit that has been reached; empty while there is none."""
+        if self.schedules >= SCHEDULE_LIMIT:
+            return f"at its limit of {SCHEDULE_LIMIT} schedules"
+        if self.steps >= SEARCH_STEPS:
+            return f"at its limit of {SEARCH_STEPS} steps"
+        return ""
+
+    def give_up(self) -> None:
+        """Raise GaveUp at a limit."""
+        if stopped := self.used_up():
+            raise GaveUp(
+                f"I found no schedule that breaks this program. I tried {self.schedules} and "
+                f"stopped {stopped}; there are more."
+            )
+
+
+def _shown_again(found: Run, bug: KernelBug) -> Run:
+    """Record a run that has gone wrong."""
+    try:
+        again = replay(found.scenario, found.schedule)
+    except BadSchedule:
+        again = found
+    if again is found or type(again.bug) is not type(bug):
+        raise ModelError(
+            f"The schedule {_short(found.schedule)} went wrong once, and goes otherwise when it is "
+            f"run again. {NOT_DETERMINED}"
+        )
+    return again
+
+
+def _short(schedule: str) -> str:
+    """Write a schedule so that it fits into a sentence."""
+    if len(schedule) <= LONGEST:
+        return schedule
+    return f"{schedule[:LONGEST]}... ({len(schedule)} steps)"
 
 
 def replay(scenario: Scenario, schedule: str) -> Run:

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from ..sim import LockDep, Task
-from .dependency import Move, dependent
+from .dependency import Move, dependent, move_of
 from .livelock import Graph
 from .scenario import Observer, Run, Scenario, finish, load
 from .states import Notes, States
@@ -237,4 +237,4 @@ class VisitedStates:
 
 def _move(task: Task) -> Move:
     assert task.pending is not None
-    return Move(task.pending)
+    return move_of(task.pending)

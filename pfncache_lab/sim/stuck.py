@@ -71,6 +71,15 @@ def still_running(steps: int, tasks: Sequence[Task | None]) -> str:
     )
 
 
+def not_determined(step: int, task: Task) -> str:
+    """Say that a run cannot be repeated, since `task` cannot take this step again."""
+    return (
+        f"Step {step} of {task.name} was possible in an earlier run of the same schedule and is "
+        "not in this one. Something in the program is not determined by the schedule: random, "
+        "time, a set's order, or what a run leaves behind in a global."
+    )
+
+
 def left_behind(task: Task) -> KernelBug | None:
     """Tell which lock `task`, which has come to its end, still holds."""
     context = task.context

@@ -22,6 +22,7 @@ from ..sim import (
     companion_name,
     new_world,
 )
+from ..sim.shown import shown
 from .schedule import token
 
 
@@ -193,7 +194,7 @@ def _first_broken(conditions: Sequence[Condition], shared: Any) -> Condition | N
 
 
 def _fields(shared: Any) -> str:
-    return ", ".join(f"{k} is {v!r}" for k, v in _snapshot(shared).items())
+    return ", ".join(f"{k} is {shown(v)}" for k, v in _snapshot(shared).items())
 
 
 def _snapshot(shared: Any) -> State:

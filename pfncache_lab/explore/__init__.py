@@ -14,8 +14,10 @@ states      a state of a run as one number
 values      anything a task can hold, as part of that
 hidden      what a frame holds that its locals do not show
 livelock    tasks that go round for ever, each getting its turn
+rounds      the same, in the replay of one schedule
 parallel    divide the search among processes
 sampling    random schedules
+selfcheck   whether a schedule does the same when it is run again
 shrink      make a schedule one that a person can read
 """
 
@@ -34,6 +36,7 @@ from .search import (
     find_bug,
     replay,
 )
+from .selfcheck import selfcheck
 
 __all__ = [
     "SCHEDULE_LIMIT",
@@ -56,5 +59,6 @@ __all__ = [
     "parse",
     "replay",
     "run",
+    "selfcheck",
     "token",
 ]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 
 from ..sim import KernelBug, LockDep, ModelError, SoftLockup, StepLimit, Trace, watched
 from ..sim.errors import NOT_DETERMINED
 from .oracles import DepthFirst, Replay
+from .rounds import gone_round
 from .scenario import Run, Scenario, finish, load, run
 from .schedule import BadSchedule, digest, digest_of
 
@@ -173,6 +174,7 @@ def _short(schedule: str) -> str:
 def replay(scenario: Scenario, schedule: str) -> Run:
     """Run exactly this schedule and record it. It may stop before the program does.
 
+    One that stops where all is as it was before, so that it could go on for ever, is a livelock.
     Raises BadSchedule when it asks for what this program cannot do, or when it is a token with a
     digest and the steps do not do what they did.
     """
@@ -194,6 +196,8 @@ def followed(scenario: Scenario, schedule: str, lockdep: LockDep | None = None) 
     result = finish(scenario, machine, shared)
     if oracle.unused and result.trace:
         raise BadSchedule(_refusal(oracle.unused, result, result.trace))
+    if not result.finished and result.bug is None:
+        return replace(result, bug=gone_round(scenario, result.schedule))
     return result
 
 

@@ -15,6 +15,9 @@ def cpu_relax() -> None:
     An iteration that has stored nothing can only repeat itself until somebody changes what it has
     loaded. So the task is not chosen again before that: the loop stays as it is in the kernel,
     and the number of schedules stays finite. Mirrors cpu_relax() (asm/processor.h).
+
+    A loop that gives up after some rounds (`for _ in range(3)`) does not need it, and must do
+    without: here it would wait for a change, and be a livelock where nobody is left to make one.
     """
     if machine.running is not None:
         machine.running.step(Spin(machine.running.executing()))

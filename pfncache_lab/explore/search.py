@@ -167,7 +167,7 @@ def _shown_again(found: Run, bug: KernelBug) -> Run:
 def _short(schedule: str) -> str:
     """Write a schedule so that it fits into a sentence."""
     if len(schedule) <= LONGEST:
-        return schedule
+        return schedule or "over before its first step"
     return f"{schedule[:LONGEST]}... ({len(schedule)} steps)"
 
 

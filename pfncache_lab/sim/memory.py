@@ -71,11 +71,11 @@ class Struct:
             return
         if name not in self.__dict__ and (self._maker is task or isinstance(value, Named)):
             return  # what is stored once, before others know of it, is the same for everybody
-        kind, fields = type(self).__name__, " and ".join(self._cells) or "nothing"
+        kind, fields = type(self).__name__, ", ".join(self._cells) or "none so far"
         raise ModelError(
             f"{task.name} stores to {name!r}, which is no field of {kind}: nobody would "
-            f"see the store as a step. The fields of {kind} are {fields}; declare another one in "
-            f"the class as `{name} = marked({shown(value)})`."
+            f"see the store as a step. Its fields: {fields}. "
+            f"Another one is declared in the class: `{name} = marked({shown(value)})`."
         )
 
     @classmethod

@@ -166,6 +166,8 @@ def test_a_search_stops_at_the_first_run_that_does_not_end(task):
     assert isinstance(result.runs[-1].bug, StepLimit | SoftLockup)
     assert len(result.runs) < 100
     assert result.headline.endswith("The search stopped at the first that does not end.")
+    if task is loop_for_ever:
+        assert "\nThe first is over before its first step: a keeps the CPU" in str(result)
     assert max(map(len, str(result).splitlines())) < 400
     assert isinstance(find_bug(scenario(a=task, b=task)).bug, StepLimit | SoftLockup)
 

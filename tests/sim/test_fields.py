@@ -22,8 +22,7 @@ def test_a_store_to_what_is_no_field_is_refused_with_the_remedy():
         explore(Scenario("forgotten", Forgotten, {"a": add_one}))
     assert str(refused.value) == (
         "a stores to 'counter', which is no field of Forgotten: nobody would see the store as a "
-        "step. The fields of Forgotten are flag; declare another one in the class as "
-        "`counter = marked(1)`."
+        "step. Its fields: flag. Another one is declared in the class: `counter = marked(1)`."
     )
 
 
@@ -31,7 +30,7 @@ def test_a_typo_in_a_store_is_found():
     def typo(s):
         s.conter = 1
 
-    with pytest.raises(ModelError, match="a stores to 'conter'.* are counter and flag;"):
+    with pytest.raises(ModelError, match="a stores to 'conter'.* Its fields: counter, flag."):
         explore(scenario(a=typo))
 
 

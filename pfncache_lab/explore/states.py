@@ -98,9 +98,12 @@ class States:
 
     @staticmethod
     def spin_key(task: Task) -> Hashable:
-        """Make the key of what a spinning task waits for: others change it."""
-        seen = tuple([(thing.id, thing.version != version) for thing, version in task.seen.items()])
-        return task.stored, seen
+        """Make the key of what a task would wait for if it spun now: others change it.
+
+        Once anything has changed, its next spin will not wait, whatever else changes.
+        """
+        changed = any([thing.version != version for thing, version in task.seen.items()])
+        return task.stored or changed or tuple(sorted([thing.id for thing in task.seen]))
 
     # -- parts ---------------------------------------------------------------------------------
 

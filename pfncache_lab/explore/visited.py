@@ -163,6 +163,8 @@ class VisitedStates:
         things = (*move.writes, *move.reads)
         if all(self._users[thing] == 1 << task.index for thing in things):
             return True
+        if move.wants_change:  # and it can run, so it has been woken: nobody can undo that
+            return True
         if not move.releases or any(thing in self._looked_at for thing in things):
             return False
         self._moved_left.update(things)
@@ -190,7 +192,7 @@ class VisitedStates:
         self._path.setdefault(state, len(schedule))
 
     def _state(self) -> int:
-        spinning = [States.spin_key(task) for task in self._machine.tasks if task.seen]
+        spinning = [States.spin_key(task) for task in self._machine.tasks if task.pending]
         tasks = tuple([key for key, _, _ in self._keys])
         return hash((self._of_run.world_key(), tasks, tuple(spinning)))
 

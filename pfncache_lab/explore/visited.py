@@ -17,6 +17,7 @@ Invariants look at every state, so for their sake none is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import CodeType
 
 from ..sim import LockDep, Task
 from .dependency import Move, dependent, move_of
@@ -82,6 +83,7 @@ class VisitedStates:
         self._looked_at: set[int] = set()  # objects that somebody looks at without waiting
         self._visited: dict[int, frozenset[int]] = {}
         self._moved_left: set[int] = set()
+        self._checked: dict[int, CodeType] = {}
         self._places: list[_Place] = []
         self._asleep: dict[int, Move] = {}
         self._keys: list[TaskKey] = []
@@ -97,7 +99,7 @@ class VisitedStates:
         script: list[int] | None = []
         while script is not None:
             machine, shared = load(self.scenario, self, script=script, lockdep=self._lockdep)
-            self._machine, self._of_run = machine, States(machine)
+            self._machine, self._of_run = machine, States(machine, self._checked)
             self._cut = self._again = False
             machine.run()
             if self._again:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from itertools import count
 
 from ..sim import KernelBug, LockDep, ModelError, SoftLockup, StepLimit, Trace, watched
-from ..sim.errors import NOT_DETERMINED
+from ..sim.errors import NOT_DETERMINED, StackOverflow
 from .oracles import DepthFirst, Replay
 from .rounds import gone_round
 from .scenario import Run, Scenario, finish, load, run
 from .schedule import BadSchedule, digest, digest_of
+from .shrink import Guided
 
 SCHEDULE_LIMIT = 20_000
 """Schedules in one search. A second or two; the course's programs have a few hundred."""
@@ -152,6 +153,10 @@ class _Budget:
 
 def _shown_again(found: Run, bug: KernelBug) -> Run:
     """Record a run that has gone wrong."""
+    if isinstance(bug, StackOverflow):
+        # How deep the stack is differs with what lies below the task: a step more, or one less.
+        names = {key: name for name, key in found.scenario.keys.items()}
+        return run(found.scenario, Guided([names[key] for key in found.schedule]), record=True)
     try:
         again = replay(found.scenario, found.schedule)
     except BadSchedule:

@@ -18,6 +18,7 @@ from pfncache_lab.explore import (
     token,
 )
 from pfncache_lab.sim import ModelError, SoftLockup, StepLimit
+from pfncache_lab.sim.errors import StackOverflow
 from tests.programs import Shared, add_one, counting, scenario
 
 
@@ -170,6 +171,17 @@ def test_a_search_stops_at_the_first_run_that_does_not_end(task):
         assert "\nThe first is over before its first step: a keeps the CPU" in str(result)
     assert max(map(len, str(result).splitlines())) < 400
     assert isinstance(find_bug(scenario(a=task, b=task)).bug, StepLimit | SoftLockup)
+
+
+def call_for_ever(shared):
+    shared.counter += 1
+    call_for_ever(shared)
+
+
+def test_a_stack_that_overflows_at_another_step_is_found_and_shown():
+    found = find_bug(scenario(a=call_for_ever))
+    assert isinstance(found.bug, StackOverflow)
+    assert found.trace is not None
 
 
 def carries_over():

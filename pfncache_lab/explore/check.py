@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..sim import LockDep, ModelError, Oracle, watched
-from ..sim.errors import NOT_DETERMINED
+from ..sim.errors import NOT_DETERMINED, StackOverflow
 from .dpor import SourceDpor
 from .livelock import Graph
 from .oracles import DepthFirst
@@ -27,7 +27,7 @@ from .rounds import endless
 from .sampling import PartialOrderSampling
 from .scenario import Run, Scenario, finish, load
 from .schedule import BadSchedule
-from .search import followed
+from .search import followed, shown_again
 from .shrink import shrink
 from .visited import CannotTell, VisitedStates
 
@@ -197,6 +197,8 @@ class _Check:
 
     def _failure(self, found: Run) -> Report:
         """Make the failure small, and show it only if it can be shown again and again."""
+        if isinstance(found.bug, StackOverflow):  # it is as short as it can be
+            return self._report(Verdict("FAIL"), "", shown_again(found, found.bug))
         known = LockDep()
         if not self._again(found, known):
             known = self.known  # the order it breaks was established in another run

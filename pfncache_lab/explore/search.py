@@ -113,7 +113,7 @@ def find_bug(scenario: Scenario) -> Run | None:
                 found = run(scenario, oracle)
                 budget.take(found)
                 if found.bug is not None:
-                    return _shown_again(found, found.bug)
+                    return shown_again(found, found.bug)
                 if not oracle.backtrack():
                     break
                 budget.give_up()
@@ -151,8 +151,8 @@ class _Budget:
             )
 
 
-def _shown_again(found: Run, bug: KernelBug) -> Run:
-    """Record a run that has gone wrong."""
+def shown_again(found: Run, bug: KernelBug) -> Run:
+    """Record a run that has gone wrong. Raises ModelError when it goes otherwise this time."""
     if isinstance(bug, StackOverflow):
         # How deep the stack is differs with what lies below the task: a step more, or one less.
         names = {key: name for name, key in found.scenario.keys.items()}

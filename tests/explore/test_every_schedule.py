@@ -11,6 +11,7 @@ from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
 from pfncache_lab.explore import (
     BadSchedule,
     GaveUp,
+    check,
     every_schedule,
     find_bug,
     parse,
@@ -182,6 +183,7 @@ def test_a_stack_that_overflows_at_another_step_is_found_and_shown():
     found = find_bug(scenario(a=call_for_ever))
     assert isinstance(found.bug, StackOverflow)
     assert found.trace is not None
+    assert str(check(scenario(a=call_for_ever, b=call_for_ever)).verdict) == "FAIL"
 
 
 def carries_over():

@@ -1,7 +1,8 @@
 """How fast the searches are: `python -m benchmarks.search`, on a machine that does nothing else.
 
-Each number is the median of several runs in this process. The baseline switches greenlets and does
-nothing else, so that two machines, or a machine on two days, can be compared.
+Prints a table in Markdown. Each time is the median of several, and stands next to a baseline of the
+same minute, which switches greenlets and does nothing else. So compare the last column: two
+machines, or a machine on two days, differ less in it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from itertools import islice
 from multiprocessing import get_context
 from statistics import median
 from time import perf_counter
@@ -23,6 +23,7 @@ from pfncache_lab.explore import Scenario
 from pfncache_lab.explore.dpor import SourceDpor
 from pfncache_lab.explore.parallel import search_branch, search_in_parallel, split
 from pfncache_lab.explore.visited import VisitedStates
+from pfncache_lab.sim import watched
 
 ROWS = {
     "1 vCPU, 1 mm": gpc(),
@@ -32,17 +33,24 @@ ROWS = {
     "2 vCPU, 1 mm, 1 refresher": gpc(vcpus=2, refreshers=1),
     "1 vCPU, 1 mm, 2 rounds": gpc(rounds=2),
 }
+TIMES = 5
 
 
-def timed(work: Callable[[], object], times: int = 3) -> float:
+def timed(work: Callable[[], object], times: int = TIMES) -> float:
     """Measure a piece of work in seconds."""
     return median(_once(work) for _ in range(times))
 
 
 def _once(work: Callable[[], object]) -> float:
     start = perf_counter()
-    work()
+    with watched():  # one watch for all runs, as check() has it
+        work()
     return perf_counter() - start
+
+
+def row(what: str, found: str, seconds: float, ratio: str) -> None:
+    """Print one row of the table."""
+    print(f"| {what} | {found} | {seconds:.3f} s | {ratio} |", flush=True)
 
 
 def baseline(executions: int, operations: int = 49, tasks: int = 3) -> None:
@@ -59,45 +67,40 @@ def baseline(executions: int, operations: int = 49, tasks: int = 3) -> None:
             greenlets[i % tasks].switch()
 
 
-def traces_per_second() -> None:
-    """Source-DPOR, over runs of about 49 operations."""
-    runs = list(SourceDpor(gpc()).runs())
+def bare(runs: int, length: float) -> float:
+    """Measure how long greenlets alone take for so many runs of so many steps."""
+    return timed(lambda: baseline(runs, round(length)))
+
+
+def one_of_each_trace(name: str, scenario: Scenario) -> None:
+    """Source-DPOR: how many executions a second."""
+    runs = list(SourceDpor(scenario).runs())
     length = sum(len(run.schedule) for run in runs) / len(runs)
-    seconds = timed(lambda: list(SourceDpor(gpc()).runs()), 7)
-    bare = timed(lambda: baseline(len(runs)), 7)
-    print(f"source-DPOR        {len(runs) / seconds:7.0f} executions/s of {length:.0f} operations")
-    print(f"greenlets alone    {len(runs) / bare:7.0f} executions/s of 49 switches")
+    seconds = timed(lambda: list(SourceDpor(scenario).runs()))
+    rate = f"{len(runs)} executions of {length:.0f} operations, {len(runs) / seconds:.0f}/s"
+    row(f"source-DPOR, {name}", rate, seconds, f"{seconds / bare(len(runs), length):.1f}")
 
 
 def by_states(name: str, scenario: Scenario) -> None:
-    """The visited-state search, and how far source-DPOR gets in 3000 runs."""
+    """The visited-state search."""
     search = VisitedStates(scenario)
-    seconds = timed(lambda: list(VisitedStates(scenario).runs()))
     runs = len(list(search.runs())) + search.redundant
-    start = perf_counter()
-    traces = len(list(islice(SourceDpor(scenario).runs(), 3000)))
-    spent = perf_counter() - start
-    cut = " and more" if traces == 3000 else ""
-    print(
-        f"{name:28}{search.states:6} states, {runs:5} runs, {seconds:6.2f} s;"
-        f"  {traces:5} traces{cut}, {spent:5.2f} s"
-    )
+    seconds = timed(lambda: list(VisitedStates(scenario).runs()), 3)
+    ratio = f"{seconds / bare(runs, 49):.1f}"
+    row(f"states, {name}", f"{search.states} states in {runs} runs", seconds, ratio)
 
 
 def two_processes() -> None:
-    """The same search in one process, and divided among two."""
+    """The same search in one process, and divided among two that have been started before."""
     make = partial(gpc, refreshers=1)
-    jobs = split(make)
     with ProcessPoolExecutor(2, mp_context=get_context("forkserver")) as executor:
-        list(executor.map(search_branch, jobs[:2]))  # start the processes
-        start = perf_counter()
-        together = search_in_parallel(make, executor)
-        divided = perf_counter() - start
-    start = perf_counter()
+        list(executor.map(search_branch, split(make)[:2]))
+        parts: list[int] = []
+        divided = timed(lambda: parts.append(search_in_parallel(make, executor).executions), 3)
+    whole = timed(lambda: sum(1 for _ in SourceDpor(make()).runs()), 3)
     alone = sum(1 for _ in SourceDpor(make()).runs())
-    whole = perf_counter() - start
-    assert together.executions == alone
-    print(f"two processes      {alone} traces: {whole:.2f} s alone, {divided:.2f} s divided")
+    assert set(parts) == {alone}
+    row("two processes", f"{whole / divided:.2f} times as fast as one", divided, "")
 
 
 def import_time() -> None:
@@ -105,12 +108,14 @@ def import_time() -> None:
     command = [sys.executable, "-c"]
     with_it = timed(lambda: subprocess.run([*command, "import pfncache_lab"], check=True), 7)
     without = timed(lambda: subprocess.run([*command, ""], check=True), 7)
-    print(f"import             {(with_it - without) * 1000:.0f} ms")
+    row("import pfncache_lab", "beyond the start of Python", with_it - without, "")
 
 
 if __name__ == "__main__":
-    traces_per_second()
-    for row, scenario in ROWS.items():
-        by_states(row, scenario)
+    print("| what | found | time | × greenlets alone |\n|---|---|---|---|")
+    for scenario_name in list(ROWS)[:2]:
+        one_of_each_trace(scenario_name, ROWS[scenario_name])
+    for scenario_name, scenario in ROWS.items():
+        by_states(scenario_name, scenario)
     two_processes()
     import_time()

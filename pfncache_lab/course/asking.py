@@ -6,7 +6,6 @@ import ast
 import builtins
 import inspect
 import io
-import reprlib
 import sys
 import textwrap
 import traceback
@@ -17,6 +16,7 @@ from typing import Any
 
 from ..sim import limits
 from ..sim.limits import Meter, TimeLimit, time_limit
+from ..sim.shown import shown
 from .exercise import Incorrect
 
 BLANK = "____"
@@ -61,14 +61,7 @@ def ask_for_list(function: Callable[..., Any], *args: Any, most: int) -> list[An
 
 def short(value: object) -> str:
     """Write a value of the reader's so that it fits into a sentence, whatever it is."""
-    try:
-        return _REPR.repr(value)
-    except Exception:  # its __repr__ is the reader's code as well
-        return f"a {type(value).__name__} that cannot be shown"
-
-
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = LONGEST
+    return shown(value)
 
 
 @contextmanager

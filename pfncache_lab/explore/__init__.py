@@ -14,8 +14,10 @@ states      a state of a run as one number
 values      anything a task can hold, as part of that
 hidden      what a frame holds that its locals do not show
 livelock    tasks that go round for ever, each getting its turn
+rounds      the same, in the replay of one schedule
 parallel    divide the search among processes
 sampling    random schedules
+selfcheck   whether a schedule does the same when it is run again
 shrink      make a schedule one that a person can read
 """
 
@@ -23,14 +25,26 @@ from .check import check
 from .oracles import DepthFirst, Replay
 from .report import Report, Stats, Verdict
 from .scenario import Condition, Run, Scenario, run
-from .schedule import BadSchedule, letters, token
-from .search import SCHEDULE_LIMIT, Result, every_schedule, explore, find_bug, replay
+from .schedule import BadSchedule, parse, token
+from .search import (
+    SCHEDULE_LIMIT,
+    SEARCH_STEPS,
+    GaveUp,
+    Result,
+    every_schedule,
+    explore,
+    find_bug,
+    replay,
+)
+from .selfcheck import selfcheck
 
 __all__ = [
     "SCHEDULE_LIMIT",
+    "SEARCH_STEPS",
     "BadSchedule",
     "Condition",
     "DepthFirst",
+    "GaveUp",
     "Replay",
     "Report",
     "Result",
@@ -42,8 +56,9 @@ __all__ = [
     "every_schedule",
     "explore",
     "find_bug",
-    "letters",
+    "parse",
     "replay",
     "run",
+    "selfcheck",
     "token",
 ]

@@ -17,15 +17,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from ..sim import Livelock, LockDep, ModelError, Oracle, watched
+from ..sim import LockDep, ModelError, Oracle, watched
+from ..sim.errors import NOT_DETERMINED, StackOverflow
 from .dpor import SourceDpor
 from .livelock import Graph
 from .oracles import DepthFirst
 from .report import Report, Stats, Verdict
+from .rounds import endless
 from .sampling import PartialOrderSampling
 from .scenario import Run, Scenario, finish, load
 from .schedule import BadSchedule
-from .search import followed
+from .search import followed, shown_again
 from .shrink import shrink
 from .visited import CannotTell, VisitedStates
 
@@ -141,14 +143,16 @@ class _Check:
         found = self._first_bug(search.runs(), self.stats.runs + self.budget, search)
         if found:
             return self._failure(found)
-        endless = graph.livelock()
-        if endless is None:
+        found_round = graph.livelock()
+        if found_round is None:
             return None
-        lead_in, round_trip = endless
+        lead_in, round_trip = found_round
         keys = list(self.scenario.keys.values())
         schedule = "".join(keys[task] for task in [*lead_in, *round_trip])
         run = followed(self.scenario, schedule)
-        bug = _endless(list(self.scenario.tasks), lead_in, round_trip)
+        names = list(self.scenario.tasks)
+        going = [names[task] for task in sorted(set(round_trip))]
+        bug = run.bug or endless(going, len(lead_in) + 1, len(lead_in) + len(round_trip))
         return self._report(Verdict("FAIL"), "", replace(run, bug=bug))
 
     def _every_schedule(self) -> Report:
@@ -193,6 +197,8 @@ class _Check:
 
     def _failure(self, found: Run) -> Report:
         """Make the failure small, and show it only if it can be shown again and again."""
+        if isinstance(found.bug, StackOverflow):  # it is as short as it can be
+            return self._report(Verdict("FAIL"), "", shown_again(found, found.bug))
         known = LockDep()
         if not self._again(found, known):
             known = self.known  # the order it breaks was established in another run
@@ -202,8 +208,7 @@ class _Check:
         if not all(shown):
             raise ModelError(
                 f"The schedule {small.schedule!r} went wrong once, and is fine when it is run "
-                "again. Something in the program is not determined by the schedule: random, time, "
-                "a set's order, or what a run leaves behind in a global."
+                f"again. {NOT_DETERMINED}"
             )
         return self._report(Verdict("FAIL"), "", shown[0])
 
@@ -225,13 +230,3 @@ class _Check:
 
     def _report(self, verdict: Verdict, counted: str, failure: Run | None = None) -> Report:
         return Report(self.scenario, verdict, counted, failure, self.stats, tuple(self.notes))
-
-
-def _endless(names: list[str], lead_in: list[int], round_trip: list[int]) -> Livelock:
-    going = " and ".join(names[task] for task in sorted(set(round_trip)))
-    first, last = len(lead_in) + 1, len(lead_in) + len(round_trip)
-    return Livelock(
-        f"{going} can go round for ever: after step {last} all is as it was before step {first}, "
-        "and whoever could run all the time has had a turn. Something must change on the way "
-        "round, so that the next attempt is not the same as this one."
-    )

@@ -22,7 +22,7 @@ class Move:
     The operation itself belongs to a run that will be over when the search comes back here.
     """
 
-    __slots__ = ("reads", "writes", "waits", "acquires", "releases", "wants_change")
+    __slots__ = ("reads", "writes", "waits", "acquires", "releases", "wants_change", "accesses")
 
     def __init__(self, op: Op, watched: bool = False) -> None:
         self.writes = (*op.writes, EVERYTHING) if watched else op.writes
@@ -31,18 +31,46 @@ class Move:
         self.acquires = op.acquires
         self.releases = op.releases
         self.wants_change = op.wants_change
+        only_read = [thing for thing in self.reads if thing not in self.writes]
+        self.accesses: tuple[tuple[int, bool], ...] = (
+            *[(thing, True) for thing in self.writes],
+            *[(thing, False) for thing in only_read],
+        )
+        """Each object it touches, and whether it writes it."""
 
-    def accesses(self) -> list[tuple[int, bool]]:
-        """List each object it touches, and whether it writes it."""
-        found = [(thing, True) for thing in self.writes]
-        if self.reads:
-            found += [(thing, False) for thing in self.reads if thing not in self.writes]
-        return found
+
+def move_of(op: Op, watched: bool = False) -> Move:
+    """Return the move of `op` in this state; equal moves are one object.
+
+    A search asks at every step about every task that can run. Most of them have waited there for a
+    while, and all have been there in an earlier run. But the move must not be kept with the task:
+    what a trylock or a cmpxchg touches depends on the state, and can change while it is pending.
+    """
+    key = (
+        op.writes, op.reads, op.waits, op.acquires, op.releases, op.wants_change, watched,
+    )  # fmt: skip
+    move = _moves.get(key)
+    if move is None:
+        if len(_moves) >= MOVES_KEPT:
+            _moves.clear()
+        move = _moves[key] = Move(op, watched)
+    return move
+
+
+MOVES_KEPT = 10_000
+"""A scenario has a few dozen, but a process may search many scenarios."""
+
+_moves: dict[tuple[object, ...], Move] = {}
 
 
 def dependent(a: Move, b: Move) -> bool:
     """Tell whether one of them writes what the other touches."""
+    writes, reads = b.writes, b.reads
     for thing in a.writes:
-        if thing in b.writes or thing in b.reads:
+        if thing in writes or thing in reads:
             return True
-    return any(thing in b.writes for thing in a.reads)
+    if writes:
+        for thing in a.reads:
+            if thing in writes:
+                return True
+    return False

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from ..sim import Deadlock, Livelock, LockDep, Task
-from .dependency import Move, dependent
+from .dependency import Move, dependent, move_of
 from .happens import History, Step
 from .scenario import Observer, Run, Scenario, finish, load
 
@@ -67,6 +67,7 @@ class SourceDpor:
         self.scenario = scenario
         self.redundant = 0
         """Runs that sleep sets have cut: all that they could lead to has been seen."""
+        self._watched = bool(scenario.invariants)
         self._observe = observe
         self._lockdep = lockdep
         self._history = History(len(scenario.tasks))
@@ -111,8 +112,8 @@ class SourceDpor:
         return next(task for task in runnable if task.index == number)
 
     def _moves(self, runnable: Sequence[Task]) -> dict[int, Move]:
-        watched = bool(self.scenario.invariants)
-        return {task.index: Move(task.pending, watched) for task in runnable if task.pending}
+        watched = self._watched
+        return {task.index: move_of(task.pending, watched) for task in runnable if task.pending}
 
     # -- one run -------------------------------------------------------------------------------
 
@@ -156,7 +157,7 @@ class SourceDpor:
         """Plan for those who wait for ever: earlier, they might have got through."""
         for task in tasks:
             if task.pending is not None:
-                step = Step(task.index, Move(task.pending, bool(self.scenario.invariants)), ())
+                step = Step(task.index, move_of(task.pending, self._watched), ())
                 for i in self._history.races(step):
                     self._plan(i, step)
 

@@ -48,14 +48,14 @@ class History:
         step.count = clock[step.task] = len(mine)
         step.clock = clock
         steps.append(step)
-        for thing, wrote in step.move.accesses():
+        for thing, wrote in step.move.accesses:
             self._touched.setdefault(thing, []).append((here, wrote))
 
     def pop(self) -> Step:
         """Take the last step back."""
         step = self.steps.pop()
         self._of_task[step.task].pop()
-        for thing, _ in step.move.accesses():
+        for thing, _ in step.move.accesses:
             self._touched[thing].pop()
         return step
 
@@ -95,7 +95,7 @@ class History:
     def _directly_before(self, move: Move) -> list[int]:
         """Find the last write of all it touches, and the reads since then of what it writes."""
         found = []
-        for thing, writes in move.accesses():
+        for thing, writes in move.accesses:
             for i, wrote in reversed(self._touched.get(thing, ())):
                 if wrote or writes:
                     found.append(i)
@@ -121,7 +121,7 @@ class History:
         sleep sets cut what comes of it; one too few is a schedule that is never tried.
         """
         found: list[int] = []
-        for thing, writes in step.move.accesses():
+        for thing, writes in step.move.accesses:
             found += [i for i in self._reversible(step, thing, writes) if i not in found]
         if step.move.wants_change:
             found = [i for i in found if self._wakes_without(step, i, found)]
@@ -177,7 +177,7 @@ class History:
         traces, and all smaller programs are right.)
         """
         clock = self._clock(step.task).copy()
-        for thing, writes in step.move.accesses():
+        for thing, writes in step.move.accesses:
             for i, wrote in reversed(self._touched.get(thing, ())):
                 if i <= first:
                     break

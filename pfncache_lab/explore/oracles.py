@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..sim import Task
-from .schedule import BadSchedule, letters
+from ..sim import ModelError, Task
+from ..sim.errors import NOT_DETERMINED
+from .schedule import BadSchedule, parse
 
 
 class Replay:
@@ -16,7 +17,7 @@ class Replay:
 
     def __init__(self, schedule: str, keys: Mapping[str, str]) -> None:
         """Follow `schedule`, in which the tasks go by these `keys`."""
-        self._steps = letters(schedule)
+        self._steps = parse(schedule)
         self._next = 0
         self._names = {key: name for name, key in keys.items()}
         if strangers := sorted(set(self._steps) - set(self._names)):
@@ -58,26 +59,37 @@ class DepthFirst:
         """Whether the bound has hidden any schedule."""
 
     def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
-        """Repeat the choices of the path so far, then take the first option."""
+        """Repeat the choices of the path so far, then take the first option.
+
+        Raises ModelError when those who can run are not those who could when the path was made.
+        """
+        names = [task.name for task in runnable]
         if self._depth == len(self._path):
-            self._path.append(self._options(runnable, current))
+            self._path.append(self._options(names, runnable, current))
         choice = self._path[self._depth]
+        if names != choice.runnable:
+            raise ModelError(_other(self._depth, choice.runnable, names))
         self._depth += 1
         name = choice.options[choice.taken]
         return next(task for task in runnable if task.name == name)
 
-    def _options(self, runnable: Sequence[Task], current: Task | None) -> _Choice:
+    def _options(self, names: list[str], runnable: Sequence[Task], current: Task | None) -> _Choice:
         used = self._path[-1].preemptions if self._path else 0
         if current is None or current not in runnable:
-            return _Choice([task.name for task in runnable], used, 0)
+            return _Choice(names, names, used, 0)
         others = [task.name for task in runnable if task is not current]
         if self._bound is not None and used >= self._bound:
             self.cut = self.cut or bool(others)
             others = []
-        return _Choice([current.name, *others], used, 1)
+        return _Choice(names, [current.name, *others], used, 1)
 
     def backtrack(self) -> bool:
-        """Change the last choice that has an option left. False when there is none."""
+        """Change the last choice that has an option left. False when there is none.
+
+        Raises ModelError when the run ended before it had come to the end of the path.
+        """
+        if self._depth < len(self._path):
+            raise ModelError(_other(self._depth, self._path[self._depth].runnable, []))
         self._depth = 0
         while self._path:
             choice = self._path[-1]
@@ -88,12 +100,24 @@ class DepthFirst:
         return False
 
 
+def _other(depth: int, before: Sequence[str], now: Sequence[str]) -> str:
+    return (
+        f"At step {depth + 1} {_these(now)} can run; in an earlier run of the same schedule it was "
+        f"{_these(before)}. {NOT_DETERMINED}"
+    )
+
+
+def _these(names: Sequence[str]) -> str:
+    return " or ".join(names) or "nobody"
+
+
 class _Choice:
     """One decision: the options in order, and how many preemptions lead up to and through it."""
 
-    __slots__ = ("options", "taken", "_used", "_price")
+    __slots__ = ("runnable", "options", "taken", "_used", "_price")
 
-    def __init__(self, options: list[str], used: int, price: int) -> None:
+    def __init__(self, runnable: list[str], options: list[str], used: int, price: int) -> None:
+        self.runnable = runnable
         self.options = options
         self.taken = 0
         self._used = used

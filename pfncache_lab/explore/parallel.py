@@ -20,7 +20,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from ..sim import Task
-from .dependency import Move, dependent
+from .dependency import Move, dependent, move_of
 from .dpor import SourceDpor
 from .scenario import Scenario, load
 
@@ -124,5 +124,5 @@ class _Stop:
 
     def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
         """Look, and stop."""
-        self.moves = {t.index: Move(t.pending, self._watched) for t in runnable if t.pending}
+        self.moves = {t.index: move_of(t.pending, self._watched) for t in runnable if t.pending}
         return None

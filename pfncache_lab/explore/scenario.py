@@ -22,6 +22,7 @@ from ..sim import (
     companion_name,
     new_world,
 )
+from ..sim.shown import shown
 from .schedule import token
 
 
@@ -34,7 +35,7 @@ class Condition:
     holds: Callable[[Any], bool]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Scenario:
     """A small concurrent program: shared state, named tasks, and what must hold at the end."""
 
@@ -50,6 +51,11 @@ class Scenario:
     """Sequentially consistent, or one in which a load may return an older store: sim.weak."""
     lockdep: bool = True
     """Whether a wrong order of locks is a bug by itself, or only once it deadlocks."""
+
+    def __repr__(self) -> str:
+        *first, last = self.tasks or ["none"]
+        names = f"{', '.join(first)} and {last}" if first else last
+        return f"<Scenario {self.name!r}, task{'s' * bool(first)} {names}>"
 
     def needs_plain_memory(self, search: str) -> None:
         """Refuse a search that knows what commutes, or what a state is, in the ordinary memory."""
@@ -188,7 +194,7 @@ def _first_broken(conditions: Sequence[Condition], shared: Any) -> Condition | N
 
 
 def _fields(shared: Any) -> str:
-    return ", ".join(f"{k} is {v!r}" for k, v in _snapshot(shared).items())
+    return ", ".join(f"{k} is {shown(v)}" for k, v in _snapshot(shared).items())
 
 
 def _snapshot(shared: Any) -> State:

@@ -55,11 +55,15 @@ Notes = tuple[Note, ...]
 class States:
     """Makes the keys of one run."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, checked: dict[int, CodeType] | None = None) -> None:
+        """Begin a run. The functions in `checked`, by id(), need not be looked at again.
+
+        Another run cannot change what they use from outside, or their own check would have failed.
+        """
         self._machine = machine
         self._values = Values({id(t): n for n, t in sim.world.things.items()})
         self._known = len(sim.world.things)
-        self._globals: set[CodeType] = set()
+        self._checked = {} if checked is None else checked
         if machine.memory is not None:
             raise CannotTell("in a weak memory, an old store may still be seen")
         for thing in sim.world.things.values():
@@ -98,9 +102,12 @@ class States:
 
     @staticmethod
     def spin_key(task: Task) -> Hashable:
-        """Make the key of what a spinning task waits for: others change it."""
-        seen = tuple([(thing.id, thing.version != version) for thing, version in task.seen.items()])
-        return task.stored, seen
+        """Make the key of what a task would wait for if it spun now: others change it.
+
+        Once anything has changed, its next spin will not wait, whatever else changes.
+        """
+        changed = any([thing.version != version for thing, version in task.seen.items()])
+        return task.stored or changed or tuple(sorted([thing.id for thing in task.seen]))
 
     # -- parts ---------------------------------------------------------------------------------
 
@@ -186,7 +193,7 @@ class States:
     def _check_globals(self, frame: FrameType) -> None:
         """See that what the function uses from outside does not change during a run."""
         code = frame.f_code
-        if code in self._globals:
+        if id(code) in self._checked:  # the hash of a code goes through all of it, each time
             return
         names, stores = globals_of(code)
         if stores:
@@ -200,7 +207,7 @@ class States:
                 values.mutable = not callable(value)
             if values.mutable:
                 raise CannotTell(f"{code.co_name} uses the global {name}, which is not simulated")
-        self._globals.add(code)
+        self._checked[id(code)] = code
 
 
 def _noted(notes: Notes, frames: list[FrameType], results: list[Any], values: Values) -> Notes:

@@ -24,6 +24,9 @@ class CannotTell(Exception):
     """Two things could differ and look the same; the message names the thing."""
 
 
+_BOOLS = (bool, "False"), (bool, "True")  # True is not 1
+
+
 def number_key(value: int) -> Hashable:
     """Make a key whose hash is that of no other number.
 
@@ -45,10 +48,16 @@ class Values:
         kind = type(value)
         if kind is int:
             return number_key(value)
+        if kind is str or value is None:
+            return value  # type: ignore[no-any-return]
+        if kind is bool:
+            return _BOOLS[value]
+        if kind is tuple:  # most states of objects are one
+            return self._tuple(value, {} if seen is None else seen)
         if isinstance(value, PLAIN):
             return value
-        if kind is bool or kind is float or isinstance(value, Enum):
-            return kind, repr(value)  # True is not 1
+        if kind is float or isinstance(value, Enum):
+            return kind, repr(value)
         number = self.numbers.get(id(value))
         if number is not None:
             return "#", number
@@ -75,6 +84,14 @@ class Values:
             return type(value), tuple([self.key(item, seen) for item in value])
         self.mutable = True
         return self._mutable(value, seen)
+
+    def _tuple(self, value: tuple[Any, ...], seen: dict[int, int]) -> Hashable:
+        if not value:
+            return tuple, ()  # there is only one
+        if id(value) in seen:
+            return "again", seen[id(value)]
+        seen[id(value)] = len(seen)
+        return tuple, tuple([self.key(item, seen) for item in value])
 
     def _mutable(self, value: Any, seen: dict[int, int]) -> Hashable:
         if isinstance(value, list):

@@ -17,9 +17,10 @@ Invariants look at every state, so for their sake none is left out.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import CodeType
 
 from ..sim import LockDep, Task
-from .dependency import Move, dependent
+from .dependency import Move, dependent, move_of
 from .livelock import Graph
 from .scenario import Observer, Run, Scenario, finish, load
 from .states import Notes, States
@@ -82,6 +83,7 @@ class VisitedStates:
         self._looked_at: set[int] = set()  # objects that somebody looks at without waiting
         self._visited: dict[int, frozenset[int]] = {}
         self._moved_left: set[int] = set()
+        self._checked: dict[int, CodeType] = {}
         self._places: list[_Place] = []
         self._asleep: dict[int, Move] = {}
         self._keys: list[TaskKey] = []
@@ -97,7 +99,7 @@ class VisitedStates:
         script: list[int] | None = []
         while script is not None:
             machine, shared = load(self.scenario, self, script=script, lockdep=self._lockdep)
-            self._machine, self._of_run = machine, States(machine)
+            self._machine, self._of_run = machine, States(machine, self._checked)
             self._cut = self._again = False
             machine.run()
             if self._again:
@@ -163,6 +165,8 @@ class VisitedStates:
         things = (*move.writes, *move.reads)
         if all(self._users[thing] == 1 << task.index for thing in things):
             return True
+        if move.wants_change:  # and it can run, so it has been woken: nobody can undo that
+            return True
         if not move.releases or any(thing in self._looked_at for thing in things):
             return False
         self._moved_left.update(things)
@@ -190,7 +194,7 @@ class VisitedStates:
         self._path.setdefault(state, len(schedule))
 
     def _state(self) -> int:
-        spinning = [States.spin_key(task) for task in self._machine.tasks if task.seen]
+        spinning = [States.spin_key(task) for task in self._machine.tasks if task.pending]
         tasks = tuple([key for key, _, _ in self._keys])
         return hash((self._of_run.world_key(), tasks, tuple(spinning)))
 
@@ -237,4 +241,4 @@ class VisitedStates:
 
 def _move(task: Task) -> Move:
     assert task.pending is not None
-    return Move(task.pending)
+    return move_of(task.pending)

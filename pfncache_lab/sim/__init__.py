@@ -15,6 +15,7 @@
     spinning  cpu_relax(), cond_resched()
     assertions  lockdep_assert_held(), WARN_ON_ONCE(), BUG_ON()
     stuck     why nobody can run any more
+    shown     any value as text that fits into a sentence
     limits, headroom, lockup, crash    code that never ends, or asks for too much
     trace     what a run leaves behind, and its two-CPU table
     errors    KernelBug and its family; ModelError

@@ -22,8 +22,9 @@ from .barriers import full_barrier
 from .cell import Cell
 from .clock import Clock, join, joined
 from .machine import Task
-from .memory import Load, Store, Struct
+from .memory import Load, Store, Struct, fit_for_a_field
 from .op import Op
+from .shown import shown
 
 
 def READ_ONCE(struct: Struct, field: str) -> Any:
@@ -58,12 +59,13 @@ def rcu_dereference(struct: Struct, field: str) -> Any:
 
 def cmpxchg(struct: Struct, field: str, old: Any, new: Any) -> Any:
     """Store `new` if the field holds `old`; returns what it held, so `old` means success."""
-    return _step(_Compare(struct._cells[field], old, new))
+    return _step(_Compare(struct._cells[field], old, fit_for_a_field(new)))
 
 
 def xchg(struct: Struct, field: str, value: Any) -> Any:
     """Store `value`, and return what was there."""
-    return _step(_Change(struct._cells[field], "xchg", f"← {value!r}", lambda _: value))
+    fit_for_a_field(value)
+    return _step(_Change(struct._cells[field], "xchg", f"← {shown(value)}", lambda _: value))
 
 
 def fetch_add(struct: Struct, field: str, number: int) -> int:
@@ -166,7 +168,7 @@ class _StoreRelease(Store):
         return message
 
     def future(self) -> str:
-        return f"store {self.cell.name} ← {self.value!r} (release)"
+        return f"store {self.cell.name} ← {shown(self.value)} (release)"
 
 
 class _Change(Store):
@@ -217,7 +219,7 @@ class _Change(Store):
         return f"{self.name} {self.cell.name} {self.what}"
 
     def past(self, result: Any) -> str:
-        return f"{self.future()}, was {result!r}"
+        return f"{self.future()}, was {shown(result)}"
 
 
 class _Compare(Op):
@@ -230,7 +232,7 @@ class _Compare(Op):
         self.cell = cell
         self.old = old
         self.load = Load(cell)
-        self.change = _Change(cell, "cmpxchg", f"{old!r} → {new!r}", lambda _: new)
+        self.change = _Change(cell, "cmpxchg", f"{shown(old)} → {shown(new)}", lambda _: new)
 
     @property
     def succeeds(self) -> bool:
@@ -254,4 +256,4 @@ class _Compare(Op):
         return self.change.future()
 
     def past(self, result: Any) -> str:
-        return f"{self.future()}, was {result!r}"
+        return f"{self.future()}, was {shown(result)}"

@@ -170,3 +170,10 @@ class ConditionBroken(KernelBug):
 
 class ModelError(Exception):
     """The simulator itself is at fault, or was used in a way that it cannot serve."""
+
+
+NOT_DETERMINED = (
+    "Something in the program is not determined by the schedule: random, time, a set's order, or "
+    "what a run leaves behind in a global."
+)
+"""Why the same schedule has not done the same again."""

@@ -26,7 +26,7 @@ from .lockup import Lockup, Watchdog
 from .op import Op
 from .recorder import Recorder
 from .site import program_frame
-from .stuck import left_behind, still_running, stuck
+from .stuck import left_behind, not_determined, still_running, stuck
 from .task import Oracle as Oracle
 from .task import Task as Task
 from .trace import State, Trace
@@ -183,8 +183,16 @@ class Machine:
         """Ask the oracle. Its errors must not surface in a task, whose code might catch them."""
         if self._stopping:
             return None
+        chosen: Task | None
         try:
-            chosen = self._ask()
+            done = len(self.schedule)
+            if done < len(self.script):  # a search spends most of its steps on the way to its place
+                chosen = self.tasks[self.script[done]]
+                op = chosen.pending
+                if op is None or (op.waits and not op.enabled()):
+                    raise ModelError(not_determined(done + 1, chosen))
+            else:
+                chosen = self._ask()
         except KernelBug as bug:
             chosen, self.bug = None, bug
         except RecursionError as error:  # the stack is the task's, and so is the fault
@@ -197,11 +205,13 @@ class Machine:
         return chosen
 
     def _ask(self) -> Task | None:
-        if len(self.schedule) < len(self.script):
-            return self._scripted()
-        if bug := self._look():
+        if self._watch is not None and (bug := self._look(self._watch)):
             raise bug
-        runnable = [task for task in self.tasks if task.runnable]
+        runnable = [
+            task
+            for task in self.tasks
+            if (op := task.pending) is not None and (not op.waits or op.enabled())
+        ]
         if not runnable:
             if waiting := [t for t in self.tasks if t.pending and not t.companion]:
                 raise stuck(waiting)
@@ -212,28 +222,14 @@ class Machine:
             raise StepLimit(still_running(STEP_LIMIT, (self.current, *self.tasks)))
         return self.oracle.choose(runnable, self.current)
 
-    def _look(self) -> KernelBug | None:
+    def _look(self, watch: Callable[[], KernelBug | None]) -> KernelBug | None:
         """Let the invariants look at a state. For once, an access by them is not a step."""
         global running
-        if self._watch is None:
-            return None
         running = None
         try:
-            return self._watch()
+            return watch()
         finally:
             running = self
-
-    def _scripted(self) -> Task:
-        """Do again what an earlier run did; if that is impossible, it was not determined."""
-        task = self.tasks[self.script[len(self.schedule)]]
-        if not task.runnable:
-            raise ModelError(
-                f"Step {len(self.schedule) + 1} of {task.name} was possible in an earlier run of "
-                "the same schedule and is not in this one. Something in the program is not "
-                "determined by the schedule: random, time, a set's order, or what a run leaves "
-                "behind in a global."
-            )
-        return task
 
     def _body(self, task: Task) -> None:
         """Run inside the task's greenlet: the program, and what becomes of its exceptions."""

@@ -15,16 +15,19 @@ happens. So it is enough to try every order of the steps (Netzer and Miller 1992
 from __future__ import annotations
 
 from collections.abc import Hashable
+from reprlib import recursive_repr
 from typing import Any, Generic, Self, TypeVar, overload
 
 from . import machine, weak
 from .cell import Cell
 from .clock import Clock
+from .errors import ModelError
 from .lock import Lock
 from .machine import Task
 from .named import Named
 from .op import Op
 from .races import marked_access, plain_load, plain_store
+from .shown import shown
 
 T = TypeVar("T")
 
@@ -40,15 +43,40 @@ class Struct:
         prefix = f"{name}." if name else ""
         fields = self._declared(Field)
         first = machine.new_id(self, len(fields))
-        self._cells: dict[str, Cell] = {
+        self._cells: dict[str, Cell]
+        self._maker: Task | None
+        self.__dict__["_cells"] = {
             key: Cell(first + i, prefix + key, field.initial, isinstance(field, shared))
             for i, (key, field) in enumerate(fields.items())
         }
         # Who makes a struct needs no lock for it before others know of it. When that is would
         # depend on the schedule, so the maker is never held to `guarded_by`, only to the clocks.
-        self._maker = machine.running and machine.running.current
+        self.__dict__["_maker"] = machine.running and machine.running.current
         for key, named in self._declared(Named).items():
             self.__dict__[key] = named.declared_in(prefix)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Store to a field. Set-up may add attributes, too.
+
+        A task may do that only to a struct that it has made itself; locks it may add to others.
+        """
+        if machine.running is not None and name not in self._cells:
+            self._refuse_undeclared(name, value)
+        object.__setattr__(self, name, value)
+
+    def _refuse_undeclared(self, name: str, value: Any) -> None:
+        """Raise ModelError where a store would be seen by all tasks and be no step."""
+        task = machine.me()
+        if hasattr(getattr(type(self), name, None), "__set__"):  # a property
+            return
+        if name not in self.__dict__ and (self._maker is task or isinstance(value, Named)):
+            return  # what is stored once, before others know of it, is the same for everybody
+        kind, fields = type(self).__name__, ", ".join(self._cells) or "none so far"
+        raise ModelError(
+            f"{task.name} stores to {name!r}, which is no field of {kind}: nobody would "
+            f"see the store as a step. Its fields: {fields}. "
+            f"Another one is declared in the class: `{name} = marked({shown(value)})`."
+        )
 
     @classmethod
     def _declared(cls, kind: type[T]) -> dict[str, T]:
@@ -63,8 +91,9 @@ class Struct:
         """Return the values of all fields, for the search that remembers states."""
         return tuple([cell.value for cell in self._cells.values()])
 
+    @recursive_repr("...")
     def __repr__(self) -> str:
-        fields = ", ".join(f"{name}={cell.value!r}" for name, cell in self._cells.items())
+        fields = ", ".join(f"{name}={shown(cell.value)}" for name, cell in self._cells.items())
         return f"{type(self).__name__}({fields})"
 
 
@@ -72,7 +101,7 @@ class Field(Generic[T]):
     """A field of a Struct: the two kinds are below."""
 
     def __init__(self, initial: T) -> None:
-        self.initial = initial
+        self.initial = fit_for_a_field(initial)
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -91,7 +120,7 @@ class Field(Generic[T]):
 
     def __set__(self, struct: Struct, value: T) -> None:
         if machine.running is None:
-            struct._cells[self.name].value = value
+            struct._cells[self.name].value = fit_for_a_field(value)
         else:
             self._store(struct, value)
 
@@ -147,7 +176,24 @@ class shared(Field[T]):
         return value
 
     def _store(self, struct: Struct, value: T) -> None:
-        plain_store(struct, self, value)
+        plain_store(struct, self, fit_for_a_field(value))
+
+
+def fit_for_a_field(value: T) -> T:
+    """Return `value`. Raises ModelError when it can change without anybody storing to the field.
+
+    All runs would share the list that a class declares, a change in it would be no step, and a
+    trace would show at each step how it was at the end.
+    """
+    if isinstance(value, _CHANGEABLE):
+        raise ModelError(
+            f"A field holds a value, and a {type(value).__name__} can change while it is in there. "
+            "Use a tuple and store a new one, or a Struct with a field for each part."
+        )
+    return value
+
+
+_CHANGEABLE = (list, dict, set, bytearray)
 
 
 def _follow(struct: Struct, path: str) -> Lock:
@@ -190,7 +236,7 @@ class Load(Op):
         return f"load {self.cell.name}"
 
     def past(self, result: Any) -> str:
-        return f"load {self.cell.name} → {result!r}"
+        return f"load {self.cell.name} → {shown(result)}"
 
 
 class Store(Op):
@@ -202,7 +248,7 @@ class Store(Op):
     def __init__(self, cell: Cell, value: Any) -> None:
         self.writes = (cell.id,)
         self.cell = cell
-        self.value = value
+        self.value = fit_for_a_field(value)
 
     def effect(self) -> None:
         task = machine.me()
@@ -220,4 +266,4 @@ class Store(Op):
         self.cell.value = self.value
 
     def future(self) -> str:
-        return f"store {self.cell.name} ← {self.value!r}"
+        return f"store {self.cell.name} ← {shown(self.value)}"

@@ -25,6 +25,7 @@ from .cell import Cell
 from .errors import DataRace, Unguarded
 from .machine import Machine, Task
 from .op import Op
+from .shown import shown
 from .site import Site, program_frame
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def plain_load(struct: Struct, field: shared[Any]) -> Any:
     task.seen.setdefault(cell, cell.version)
     task.results.append(cell.value)
     if running.recorder is not None:
-        running.recorder.note(task, f"load {cell.name} → {cell.value!r}")
+        running.recorder.note(task, f"load {cell.name} → {shown(cell.value)}")
     return cell.value
 
 
@@ -89,13 +90,13 @@ def plain_store(struct: Struct, field: shared[Any], value: Any) -> None:
     holds = map(task.context.hold, guards)
     if not all(hold and not hold.shared for hold in holds):
         running.step(_Unguarded(cell, "stores", guards))
-    access = Access(running, task, sys._getframe(_PROGRAM), False)
+    access = Access(running, task, sys._getframe(_PROGRAM + 1), False)  # Struct.__setattr__
     check(cell, access, "stores", guards)
     cell.stores[task.index, False] = access
     task.stored = True
     cell.store(value)
     if running.recorder is not None:
-        running.recorder.note(task, f"store {cell.name} ← {value!r}")
+        running.recorder.note(task, f"store {cell.name} ← {shown(value)}")
 
 
 class _Unguarded(Op):

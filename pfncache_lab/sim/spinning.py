@@ -15,6 +15,9 @@ def cpu_relax() -> None:
     An iteration that has stored nothing can only repeat itself until somebody changes what it has
     loaded. So the task is not chosen again before that: the loop stays as it is in the kernel,
     and the number of schedules stays finite. Mirrors cpu_relax() (asm/processor.h).
+
+    A loop that gives up after some rounds (`for _ in range(3)`) does not need it, and must do
+    without: here it would wait for a change, and be a livelock where nobody is left to make one.
     """
     if machine.running is not None:
         machine.running.step(Spin(machine.running.executing()))
@@ -35,8 +38,11 @@ class Spin(Op):
 
     def __init__(self, task: Task) -> None:
         self.task = task
-        # A plain field changes without a step; the step that tells is one on its lock.
-        self.reads = tuple([thing.id for thing in task.seen] + list(task.context.taken))
+        # A plain field changes without a step; the step that tells is one on its lock. Who has
+        # stored something waits for nobody: this step is enabled whatever the others do, and it
+        # changes only the task's own notes, so it commutes with everything.
+        watched = () if task.stored else (*[thing.id for thing in task.seen], *task.context.taken)
+        self.reads = watched
 
     @property
     def wants_change(self) -> bool:  # type: ignore[override]

@@ -21,7 +21,10 @@ def stuck(tasks: Sequence[Task]) -> KernelBug:
         return Deadlock(_tell_circle(circle))
     reasons = "".join(f"\n  {t.name}: {t.pending.reason()}." for t in tasks if t.pending)
     if any(task.pending and task.pending.wants_change for task in tasks):
-        return Livelock(f"A task spins, and nobody is left who could change what it sees.{reasons}")
+        return Livelock(
+            f"A task spins, and nobody is left who could change what it sees.{reasons}\n"
+            "  If its loop gives up after some rounds, leave cpu_relax() out of it."
+        )
     return Deadlock(f"Nobody can run any more.{reasons}")
 
 
@@ -68,6 +71,15 @@ def still_running(steps: int, tasks: Sequence[Task | None]) -> str:
         f"After {steps} steps {task.name} still runs; its next step is to "
         f"{task.pending.future()}. "
         "A loop that waits for another task needs cpu_relax() in its body."
+    )
+
+
+def not_determined(step: int, task: Task) -> str:
+    """Say that a run cannot be repeated, since `task` cannot take this step again."""
+    return (
+        f"Step {step} of {task.name} was possible in an earlier run of the same schedule and is "
+        "not in this one. Something in the program is not determined by the schedule: random, "
+        "time, a set's order, or what a run leaves behind in a global."
     )
 
 

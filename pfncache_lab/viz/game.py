@@ -13,7 +13,7 @@ from importlib import resources
 import ipywidgets as w
 from IPython.display import HTML, display
 
-from ..explore import BadSchedule, Run, Scenario, find_bug, letters, replay
+from ..explore import BadSchedule, GaveUp, Run, Scenario, find_bug, parse, replay
 from .figure import prose
 from .program import draw_positions
 from .stepper import first_line, recorded
@@ -80,9 +80,13 @@ class SchedulerGame(w.VBox):
 
     def show_me(self) -> None:
         """Play a schedule that breaks the program, with as few preemptions as possible."""
-        found = find_bug(self.scenario)
+        try:
+            found = find_bug(self.scenario)
+        except GaveUp as limit:
+            self._say(str(limit))
+            return
         if found is None:
-            self._say("I found no schedule that breaks this program.")
+            self._say("I tried every schedule, and none breaks this program.")
         else:
             self.play(found.schedule)
 
@@ -116,7 +120,7 @@ class SchedulerGame(w.VBox):
         self._try(lambda: self._play_typed(change["new"]))
 
     def _play_typed(self, text: str) -> None:
-        if letters(text) != self.run.schedule:
+        if parse(text) != self.run.schedule:
             self.play(text)
         else:
             self._say(self._state_of_play())

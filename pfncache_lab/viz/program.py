@@ -12,6 +12,7 @@ from typing import Any
 
 from ..explore import Scenario
 from ..sim import TaskView
+from ..sim.shown import shown
 from .figure import Figure
 from .theme import NEUTRAL, task_color
 
@@ -112,7 +113,7 @@ def _who(names: Sequence[str]) -> str:
 
 
 def _shared(scenario: Scenario) -> str:
-    return ", ".join(f"{k} = {v!r}" for k, v in scenario.setup().snapshot().items())
+    return ", ".join(f"{k} = {shown(v)}" for k, v in scenario.setup().snapshot().items())
 
 
 def _promise(scenario: Scenario) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from html import escape
 
 from ..sim import Event, State, Trace
+from ..sim.shown import shown
 from .theme import CHAR, STYLE, task_color
 
 MEMORY = ("load", "store", "spin")
@@ -156,7 +157,7 @@ def _group(step: int, at: int) -> str:
 
 
 def _field(name: str, value: object) -> str:
-    return f"{name} {value!r}"
+    return f"{name} {shown(value)}"
 
 
 def _text(x: int, y: int, text: str, kind: str) -> str:

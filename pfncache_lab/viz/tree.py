@@ -20,7 +20,7 @@ LISTED = 12
 
 def tree_figure(result: Result) -> Figure:
     """Show every schedule that a search has run, and which of them go wrong."""
-    lines = [str(result), *map(_line, result.runs)]
+    lines = [result.headline, *map(_line, result.runs)]
     if len(result.runs) > MAX_LEAVES:
         more = len(result.runs) - LISTED
         return Note("\n".join([*lines[: LISTED + 1], f"… and {more} more."]), code=True)

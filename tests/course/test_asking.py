@@ -13,7 +13,7 @@ from pfncache_lab.course.exercise import Incorrect
 from pfncache_lab.course.lab import judge
 from pfncache_lab.course.lessons.lesson_00 import LESSON
 from pfncache_lab.explore import replay
-from pfncache_lab.sim import limits
+from pfncache_lab.sim import limits, lockup
 from pfncache_lab.sim.limits import TimeLimit, time_limit
 from tests.programs import counting, scenario
 
@@ -23,6 +23,7 @@ ____ = None
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch):
     monkeypatch.setattr(limits, "SECONDS", 0.15)
+    monkeypatch.setattr(lockup, "LOCKUP_SECONDS", 0.05)  # what is watched more closely
 
 
 def sentence(function, *args) -> str:

@@ -9,14 +9,17 @@ import pytest
 from pfncache_lab import Scenario, explore, replay
 from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
 from pfncache_lab.explore import (
-    SCHEDULE_LIMIT,
     BadSchedule,
+    GaveUp,
+    check,
     every_schedule,
     find_bug,
-    letters,
+    parse,
     search,
     token,
 )
+from pfncache_lab.sim import ModelError, SoftLockup, StepLimit
+from pfncache_lab.sim.errors import StackOverflow
 from tests.programs import Shared, add_one, counting, scenario
 
 
@@ -74,7 +77,7 @@ def test_the_exact_numbers_of_lesson_00():
     counter, flag = explore(COUNTER), explore(FLAG)
     assert (len(counter.runs), len(counter.failures), counter.complete) == (6, 4, True)
     assert (len(flag.runs), len(flag.failures), flag.complete) == (148, 72, True)
-    assert str(flag) == "FAIL: 72 of 148 schedules go wrong."
+    assert str(flag).splitlines()[0] == "FAIL: 72 of 148 schedules go wrong."
 
 
 def test_a_program_without_a_bug_passes():
@@ -100,10 +103,106 @@ def test_the_bug_that_is_found_has_the_fewest_preemptions():
     assert [run.schedule for run in found if run] == ["abba", "abbbaaaabb"]
 
 
-def test_find_bug_gives_up_at_its_limit(monkeypatch):
+def test_find_bug_gives_up_at_its_limit_and_says_so(monkeypatch):
     monkeypatch.setattr(search, "SCHEDULE_LIMIT", 2)
-    assert find_bug(counting("ab")) is None
-    assert SCHEDULE_LIMIT > 2
+    with pytest.raises(GaveUp) as limit:
+        find_bug(counting("ab"))
+    assert str(limit.value) == (
+        "I found no schedule that breaks this program. I tried 2 and stopped at its limit of "
+        "2 schedules; there are more."
+    )
+
+
+def test_a_limit_that_is_just_enough_is_no_reason_to_give_up(monkeypatch):
+    """`counting("a")` has one schedule: the search is over, and None means that all are fine."""
+    monkeypatch.setattr(search, "SCHEDULE_LIMIT", 1)
+    assert find_bug(counting("a")) is None
+
+
+def test_the_first_failure_is_told_in_a_line():
+    assert str(explore(FLAG)).splitlines() == [
+        "FAIL: 72 of 148 schedules go wrong.",
+        "The first is abbbaaaabb: `counter == 2` does not hold at the end: "
+        "flag is False, counter is 1.",
+    ]
+    assert "\n" not in repr(explore(FLAG))
+
+
+def test_a_scenario_and_a_result_have_short_reprs():
+    assert repr(counting("ab")) == "<Scenario 'counting', tasks a and b>"
+    assert repr(counting("abc")) == "<Scenario 'counting', tasks a, b and c>"
+    assert repr(counting("a")) == "<Scenario 'counting', task a>"
+
+
+def test_a_search_is_limited_in_its_steps_as_well(monkeypatch):
+    monkeypatch.setattr(search, "SEARCH_STEPS", 9)
+    result = explore(scenario(a=add_one, b=add_one))
+    assert (len(result.runs), result.complete) == (3, False)
+    assert str(result) == (
+        "NO VERDICT: 3 schedules are fine. The search stopped at its limit of 9 steps."
+    )
+
+
+def spin_without_cpu_relax(shared):
+    while shared.flag:
+        pass
+    shared.flag = True
+    shared.counter += 1
+    shared.flag = False
+
+
+def step_for_ever(shared):
+    while True:
+        shared.counter += 1
+
+
+def loop_for_ever(shared):
+    while True:
+        pass
+
+
+@pytest.mark.parametrize("task", [spin_without_cpu_relax, step_for_ever, loop_for_ever])
+def test_a_search_stops_at_the_first_run_that_does_not_end(task):
+    result = explore(scenario(a=task, b=task))
+    assert not result.complete
+    assert isinstance(result.runs[-1].bug, StepLimit | SoftLockup)
+    assert len(result.runs) < 100
+    assert result.headline.endswith("The search stopped at the first that does not end.")
+    if task is loop_for_ever:
+        assert "\nThe first is over before its first step: a keeps the CPU" in str(result)
+    assert max(map(len, str(result).splitlines())) < 400
+    assert isinstance(find_bug(scenario(a=task, b=task)).bug, StepLimit | SoftLockup)
+
+
+def call_for_ever(shared):
+    shared.counter += 1
+    call_for_ever(shared)
+
+
+def test_a_stack_that_overflows_at_another_step_is_found_and_shown():
+    found = find_bug(scenario(a=call_for_ever))
+    assert isinstance(found.bug, StackOverflow)
+    assert found.trace is not None
+    assert str(check(scenario(a=call_for_ever, b=call_for_ever)).verdict) == "FAIL"
+
+
+def carries_over():
+    """Make a task whose steps depend on how often it has run before."""
+    runs = []
+
+    def body(shared):
+        runs.append(1)
+        for _ in range(len(runs) % 3):
+            shared.counter += 1
+
+    return body
+
+
+def test_a_program_that_the_schedule_does_not_determine_is_refused():
+    with pytest.raises(ModelError, match="Something in the program is not determined by the sch"):
+        list(every_schedule(scenario(a=carries_over(), b=add_one)))
+    with pytest.raises(ModelError, match="in an earlier run of the same schedule it was"):
+        explore(scenario(a=carries_over(), b=carries_over()))
 
 
 @pytest.mark.parametrize("run", explore(counting("ab")).runs, ids=lambda run: run.schedule)
@@ -124,6 +223,8 @@ def test_replay_repeats_what_the_search_has_seen(run):
         ("v2:a", "This is a schedule of version 2; I read version 1."),
         ("a b", "' ' has no place in a schedule: write a lower-case letter for each step."),
         ("AB", "'A' has no place in a schedule: write a lower-case letter for each step."),
+        ("a" + "9" * 5000, "A schedule of more than 10000 steps is longer than any here."),
+        ("v" + "9" * 5000 + ":a", "This is a schedule of version 999999999; I read version 1."),
         ("a99999", "A schedule of more than 10000 steps is longer than any here."),
     ],
 )
@@ -146,7 +247,7 @@ def test_a_run_that_has_not_ended_is_neither_good_nor_bad():
 
 @pytest.mark.parametrize("schedule", ["a", "aabb", "abab", "b" * 12 + "a"])
 def test_a_token_and_its_letters_say_the_same(schedule):
-    assert letters(token(schedule)) == schedule
+    assert parse(token(schedule)) == schedule
 
 
 def test_a_token_is_versioned_and_counts_runs_of_steps():

@@ -2,7 +2,7 @@
 
 from pfncache_lab.explore import Scenario, check, replay
 from pfncache_lab.explore.livelock import Graph
-from pfncache_lab.sim import SpinLock, Struct, cpu_relax, marked
+from pfncache_lab.sim import Livelock, SpinLock, Struct, cpu_relax, marked
 
 
 class State(Struct):
@@ -33,7 +33,19 @@ def test_two_who_give_way_for_ever_are_a_livelock():
     assert str(report.verdict) == "FAIL"
     assert "a and b can go round for ever" in str(report)
     assert report.token is not None
-    assert not replay(program, report.token).finished
+    again = replay(program, report.token)
+    assert not again.finished
+    assert report.failure is not None
+    assert isinstance(again.bug, Livelock) and str(again.bug) == str(report.failure.bug)
+
+
+def test_a_way_that_stops_elsewhere_or_starves_somebody_is_not_gone_round():
+    program = Scenario("polite", State, {"a": polite("a", "b"), "b": polite("b", "a")})
+    report = check(program, "states")
+    assert report.failure is not None
+    assert replay(program, report.failure.schedule[:-1]).bug is None
+    once_round = "aaa"  # takes its first lock, fails to get the second, gives the first back
+    assert replay(program, "b" + once_round).bug is None  # b could have run all the time
 
 
 def test_a_cycle_that_starves_a_task_is_no_livelock():

@@ -6,7 +6,7 @@ import pytest
 
 from pfncache_lab import Condition, Scenario, SchedulerGame
 from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
-from pfncache_lab.explore import BadSchedule
+from pfncache_lab.explore import BadSchedule, search
 from tests.programs import Shared, counting, set_flag
 
 
@@ -128,7 +128,15 @@ def test_nobody_runs_after_the_win():
 def test_a_program_that_keeps_its_promise_cannot_be_won():
     game = SchedulerGame(counting("a"))
     click(game, "show")
-    assert "I found no schedule that breaks this program" in status(game)
+    assert "I tried every schedule, and none breaks this program." in status(game)
+
+
+def test_a_search_that_gives_up_says_how_far_it_went(monkeypatch):
+    monkeypatch.setattr(search, "SCHEDULE_LIMIT", 1)
+    game = SchedulerGame(COUNTER)
+    click(game, "show")
+    assert "I tried 1 and stopped at its limit of 1 schedules; there are more." in status(game)
+    assert game.run.schedule == ""
 
 
 def test_the_panels_point_at_the_next_line():

@@ -133,7 +133,11 @@ def test_the_game_is_won_from_the_keyboard(lesson):
     says(board.locator(".pfn-status"), "b cannot run: it spins until flag changes. Here a can run.")
     for _ in "abb":
         lesson.keyboard.press("Backspace")
-    says(board.locator(".pfn-status"), "Who runs next?")
+    # The answer to the last of them: until then b may still be spinning, and its button off.
+    lesson.wait_for_function(
+        "board => board.querySelectorAll('svg text.effect').length === 1",
+        arg=board.element_handle(),
+    )
     board.locator(".pfn-run-b").focus()
     lesson.keyboard.press("Enter")
     lesson.keyboard.press("Space")

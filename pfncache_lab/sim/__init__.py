@@ -15,6 +15,7 @@
     spinning  cpu_relax(), cond_resched()
     assertions  lockdep_assert_held(), WARN_ON_ONCE(), BUG_ON()
     stuck     why nobody can run any more
+    link      functions put in the place of others, by name
     shown     any value as text that fits into a sentence
     limits, headroom, lockup, crash    code that never ends, or asks for too much
     trace     what a run leaves behind, and its two-CPU table
@@ -122,6 +123,7 @@ from .kernel_names import (
     write_unlock_irqrestore,
 )
 from .limits import TimeLimit, time_limit, watched
+from .link import Image, link
 from .lockdep import LockDep
 from .locks import Mutex, RwLock, SpinLock
 from .machine import Machine, Oracle, Task, new_id, new_world
@@ -173,6 +175,7 @@ __all__ = [
     "Event",
     "HasState",
     "HeldLockInit",
+    "Image",
     "InvariantBroken",
     "KernelBug",
     "Line",
@@ -226,6 +229,7 @@ __all__ = [
     "fetch_add",
     "finish_rcuwait",
     "hard_irq",
+    "link",
     "local_irq_disable",
     "local_irq_enable",
     "lockdep_assert_held",

@@ -28,13 +28,15 @@ class Place:
     """Values that were computed earlier in the statement."""
     exits: tuple[str, ...] = ()
     """Open `with` blocks: 's.lock' where nothing stores to the variable s, otherwise nothing."""
+    iterators: int = 0
+    """Loops whose position shows only if they are over a list of the machine: sim.lists."""
     trouble: str | None = None
     """What cannot be told apart here, as a sentence."""
 
 
-_ITERATOR = (
-    "{} loops over something other than range() of fixed bounds, with a variable of its own. How "
-    "far the loop has come does not show"
+UNSEEN = (
+    "{} loops over something other than a ListHead, or range() of fixed bounds with a variable of "
+    "its own. How far the loop has come does not show"
 )
 _UNKNOWN = "{} is in the middle of handling an exception, or of what I cannot follow"
 
@@ -47,12 +49,10 @@ def hidden(code: CodeType, offset: int) -> Place:
     stack = stacks.get(offsets[at])
     if stack is None:
         return Place(trouble=_UNKNOWN.format(code.co_name))
-    if ITERATOR in stack:
-        return Place(trouble=_ITERATOR.format(code.co_name))
     if VALUE in stack and RANGE in stack[stack.index(VALUE) :]:
-        return Place(trouble=_ITERATOR.format(code.co_name))  # a comprehension, half-way
+        return Place(trouble=UNSEEN.format(code.co_name))  # a comprehension, half-way
     exits = tuple([x.removeprefix(EXIT).strip() for x in stack if x.startswith(EXIT)])
-    return Place(VALUE in stack, exits)
+    return Place(VALUE in stack, exits, stack.count(ITERATOR))
 
 
 @lru_cache(maxsize=1024)

@@ -33,6 +33,7 @@ class Condition:
     name: str
     """As the reader would write it: 'counter == 2'."""
     holds: Callable[[Any], bool]
+    """Looks at the shared state. It may also raise the KernelBug that says more than False does."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,8 +176,11 @@ def finish(scenario: Scenario, machine: Machine, shared: Any) -> Run:
     return Run(scenario, schedule, finished, bug, machine.trace)
 
 
-def _broken_at_the_end(scenario: Scenario, shared: Any) -> ConditionBroken | None:
-    broken = _first_broken(scenario.final, shared)
+def _broken_at_the_end(scenario: Scenario, shared: Any) -> KernelBug | None:
+    try:
+        broken = _first_broken(scenario.final, shared)
+    except KernelBug as bug:
+        return bug
     if broken is None:
         return None
     return ConditionBroken(f"`{broken.name}` does not hold at the end: {_fields(shared)}.")

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ..sim import Machine, Op, Struct, Task, shared
 from ..sim import machine as sim
 from ..sim.world import STRIDE
-from .hidden import calls_back, globals_of, hidden
+from .hidden import UNSEEN, calls_back, globals_of, hidden
 from .values import CannotTell, Values
 
 NOTE_LIMIT = 64
@@ -88,6 +88,7 @@ class States:
         self._values.mutable = False
         parts: list[Hashable] = [self._op(task.pending)]
         exits = 0
+        self._loops: list[str] = []
         for depth, (frame, note) in enumerate(zip(frames, noted, strict=True)):
             inside = depth + 1 < len(frames) and not _is_ours(frames[depth + 1])
             if inside and calls_back(frame.f_code):
@@ -96,6 +97,10 @@ class States:
         held = [hold.lock.id for hold in task.context.held]
         if exits > len(held):
             raise CannotTell(f"{task.name} is inside a `with` block that takes no lock")
+        if len(self._loops) > len(task.walks):
+            raise CannotTell(UNSEEN.format(self._loops[-1]))
+        for walk in task.walks:
+            parts += [self._values.key(walk.items), walk.position]
         context = task.context
         parts += [tuple(held), context.irqs_off, context.preempt_off, context.hard_irq]
         return hash(tuple(parts)), self._values.mutable, noted
@@ -166,6 +171,7 @@ class States:
             place = hidden(code, frame.f_lasti)
             if place.trouble:
                 raise CannotTell(place.trouble)
+            self._loops += [code.co_name] * place.iterators
             if place.values:
                 if len(note.known) >= NOTE_LIMIT:
                     raise CannotTell(f"{code.co_name} has a statement of too many operations")

@@ -7,6 +7,7 @@
     atomics   READ_ONCE(), cmpxchg(), bits; barriers: smp_wmb() and the others
     weak      a memory in which a load may return an older store
     races     data races on plain fields
+    lists     lists that a task walks while others run
     locks     SpinLock, RwLock, Mutex; kernel_names has spin_lock() and the others
     lockdep   the order of locks, over all runs of a search
     srcu, completion, rcuwait    waiting for readers, for "done", for a wake-up
@@ -124,6 +125,7 @@ from .kernel_names import (
 )
 from .limits import TimeLimit, time_limit, watched
 from .link import Image, link
+from .lists import ListHead, each, list_add, list_del
 from .lockdep import LockDep
 from .locks import Mutex, RwLock, SpinLock
 from .machine import Machine, Oracle, Task, new_id, new_world
@@ -179,6 +181,7 @@ __all__ = [
     "InvariantBroken",
     "KernelBug",
     "Line",
+    "ListHead",
     "Livelock",
     "LockDep",
     "LockLeak",
@@ -226,10 +229,13 @@ __all__ = [
     "complete_all",
     "cond_resched",
     "cpu_relax",
+    "each",
     "fetch_add",
     "finish_rcuwait",
     "hard_irq",
     "link",
+    "list_add",
+    "list_del",
     "local_irq_disable",
     "local_irq_enable",
     "lockdep_assert_held",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from greenlet import GreenletExit, greenlet
 
 from .context import Context
 from .op import Op
+
+if TYPE_CHECKING:
+    from .lists import Walk
 
 
 class Task:
@@ -17,7 +20,7 @@ class Task:
 
     __slots__ = (
         "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context",
-        "results", "companion",
+        "results", "walks", "companion",
     )  # fmt: skip
 
     def __init__(
@@ -34,6 +37,8 @@ class Task:
         # What its last step returned, and what it has loaded from plain fields since: the search
         # by states must tell two tasks apart that have seen different values.
         self.results: list[Any] = []
+        self.walks: list[Walk[Any]] = []
+        """The loops over lists that it is in: see lists.py."""
         self.context = Context()
         self.companion = companion
         """Whether it is no task of the program: see weak.py. Nobody waits for it to finish."""

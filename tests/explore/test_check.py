@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from pfncache_lab.explore import BadSchedule, Condition, Scenario, check, every_schedule, replay
-from pfncache_lab.sim import ModelError, SpinLock, Struct, marked, shared
+from pfncache_lab.sim import ModelError, PageLeak, SpinLock, Struct, marked, shared
 
 
 class State(Struct):
@@ -190,3 +190,11 @@ def test_the_failure_is_as_small_as_any():
     failure = check(program, "traces").failure
     assert failure is not None and failure.trace is not None
     assert len(failure.trace.switches) == least == 2
+
+
+def test_a_condition_may_raise_the_bug_that_says_more():
+    def balanced(s):
+        raise PageLeak("page 7 was taken and not given back.")
+
+    report = check(make({"a": add}, Condition("I4", balanced)))
+    assert report.failure is not None and isinstance(report.failure.bug, PageLeak)

@@ -37,22 +37,29 @@ class Image:
 
 
 def link(
-    modules: Iterable[ModuleType], replacements: Mapping[str, Callable[..., Any]] | None = None
+    modules: Iterable[ModuleType],
+    replacements: Mapping[str, Callable[..., Any]] | None = None,
+    instead_of: Iterable[ModuleType] = (),
 ) -> Image:
     """Link the functions of `modules`, with `replacements` in the place of those they name.
 
     A replacement may call what it replaces no longer by its name; whatever else it calls by a name
-    of the modules is linked as well. Raises ModelError if a name that is to be replaced stands for
-    nothing, or if two modules define the same one.
+    of the modules is linked as well. Who has imported a function from a module of `instead_of` gets
+    the one of that name among `modules`. Raises ModelError if a name stands for nothing, or for two
+    functions.
     """
-    return _Linker(list(modules), dict(replacements or {})).image()
+    return _Linker(list(modules), dict(replacements or {}), list(instead_of)).image()
 
 
 class _Linker:
     def __init__(
-        self, modules: list[ModuleType], replacements: dict[str, Callable[..., Any]]
+        self,
+        modules: list[ModuleType],
+        replacements: dict[str, Callable[..., Any]],
+        instead_of: list[ModuleType],
     ) -> None:
         self.originals = _defined_in(modules)
+        self.left_out = set(_defined_in(instead_of).values())
         for name, function in replacements.items():
             if name not in self.originals:
                 raise ModelError(f"Nothing is called {name!r}, so it cannot be replaced.")
@@ -69,8 +76,16 @@ class _Linker:
         """Link everything."""
         return Image({name: self.resolve(function) for name, function in self.originals.items()})
 
+    def concerns(self, function: FunctionType) -> bool:
+        """Tell whether `function` is one of those that are linked."""
+        return id(function.__globals__) in self.homes or function in self.left_out
+
     def resolve(self, function: FunctionType) -> FunctionType:
         """Return what is to be called where `function` was."""
+        if function in self.left_out:
+            if function.__name__ not in self.originals:
+                raise ModelError(f"Nothing was linked in the place of {function.__name__}().")
+            function = self.originals[function.__name__]
         if self.originals.get(function.__name__) is function:
             function = self.replacements.get(function.__name__, function)  # type: ignore[assignment]
         return self.copy(function)
@@ -97,7 +112,7 @@ class _Linker:
         if id(home) not in self.linked:
             names = self.linked[id(home)] = dict(home)
             for name, value in home.items():
-                if isinstance(value, FunctionType) and id(value.__globals__) in self.homes:
+                if isinstance(value, FunctionType) and self.concerns(value):
                     names[name] = self.resolve(value)
         return self.linked[id(home)]
 

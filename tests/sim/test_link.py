@@ -74,3 +74,15 @@ def test_two_functions_of_one_name_are_refused(low):
 def test_an_image_names_what_it_does_not_have(low):
     with pytest.raises(AttributeError, match="no function 'nothing'"):
         link([low]).nothing  # noqa: B018
+
+
+def test_a_module_is_linked_instead_of_another(low, high):
+    other = module("other", "def twice(): return inner()\ndef inner(): return 'inner'")
+    image = link([high, other], instead_of=[low])
+    assert image.top() == "<inner>"
+    assert link([high, other], {"inner": lambda_named_base()}, instead_of=[low]).top() == "<mine>"
+
+
+def test_a_function_that_is_missing_in_the_other_module_is_named(low, high):
+    with pytest.raises(ModelError, match=r"Nothing was linked in the place of twice\(\)"):
+        link([high, module("other", "def base(): pass")], instead_of=[low])

@@ -43,10 +43,10 @@ def link(
 ) -> Image:
     """Link the functions of `modules`, with `replacements` in the place of those they name.
 
-    A replacement may call what it replaces no longer by its name; whatever else it calls by a name
-    of the modules is linked as well. Who has imported a function from a module of `instead_of` gets
-    the one of that name among `modules`. Raises ModelError if a name stands for nothing, or for two
-    functions.
+    What a replacement calls by a name of the modules is linked as well; what it replaces it can
+    still call, if its module has imported that under another name. Who has imported a function
+    from a module of `instead_of` gets the one of that name among `modules`. Raises ModelError if a
+    name stands for nothing, or for two functions.
     """
     return _Linker(list(modules), dict(replacements or {}), list(instead_of)).image()
 
@@ -112,8 +112,11 @@ class _Linker:
         if id(home) not in self.linked:
             names = self.linked[id(home)] = dict(home)
             for name, value in home.items():
-                if isinstance(value, FunctionType) and self.concerns(value):
-                    names[name] = self.resolve(value)
+                if not isinstance(value, FunctionType) or not self.concerns(value):
+                    continue
+                mine = self.replacements.get(value.__name__)
+                as_it_was = mine is not None and mine.__globals__ is home
+                names[name] = self.copy(value) if as_it_was else self.resolve(value)
         return self.linked[id(home)]
 
 

@@ -86,3 +86,9 @@ def test_a_module_is_linked_instead_of_another(low, high):
 def test_a_function_that_is_missing_in_the_other_module_is_named(low, high):
     with pytest.raises(ModelError, match=r"Nothing was linked in the place of twice\(\)"):
         link([high, module("other", "def base(): pass")], instead_of=[low])
+
+
+def test_a_replacement_may_call_what_it_replaces(low, high):
+    mine = module("mine", "def twice(): return merged() + '!'", merged=low.twice)
+    image = link([low, high], {"twice": mine.twice, "base": lambda_named_base()})
+    assert image.top() == "<minemine!>"

@@ -3,6 +3,7 @@
 scenario    a program as plain data; one run of it
 schedule    a schedule as text
 oracles     who runs next: replay, depth-first search
+prefix      follow the beginning of a schedule: all that an explorer needs
 search      every schedule, one by one; the first bug with the fewest preemptions
 check       whether any schedule goes wrong: the searches below, in the order in which they pay
 report      what a check has shown
@@ -23,6 +24,7 @@ shrink      make a schedule one that a person can read
 
 from .check import check
 from .oracles import DepthFirst, Replay
+from .prefix import Followed, Search, attempt, follow, searched
 from .report import Report, Stats, Verdict
 from .scenario import Condition, Run, Scenario, run
 from .schedule import BadSchedule, parse, token
@@ -44,21 +46,26 @@ __all__ = [
     "BadSchedule",
     "Condition",
     "DepthFirst",
+    "Followed",
     "GaveUp",
     "Replay",
     "Report",
     "Result",
     "Run",
     "Scenario",
+    "Search",
     "Stats",
     "Verdict",
+    "attempt",
     "check",
     "every_schedule",
     "explore",
     "find_bug",
+    "follow",
     "parse",
     "replay",
     "run",
+    "searched",
     "selfcheck",
     "token",
 ]

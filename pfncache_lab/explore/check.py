@@ -8,7 +8,7 @@ The searches come in the order in which they pay:
        (stateful.py), and otherwise by traces (dpor.py)
     3. only if that is more than the budget allows: random schedules
 
-The budget is counted in runs and not in seconds: a verdict must not depend on the machine.
+The budget is counted in runs and steps (budget.py).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Literal
 
 from ..sim import LockDep, ModelError, Oracle, watched
 from ..sim.errors import NOT_DETERMINED, StackOverflow
+from .budget import Budget, OverBudget
 from .dpor import SourceDpor
 from .livelock import Graph
 from .oracles import DepthFirst
@@ -63,10 +64,6 @@ def check(
         return _Check(scenario, budget, max_preemptions, seed).by(strategy)
 
 
-class _OverBudget(Exception):
-    """The runs allowed are used up."""
-
-
 @dataclass
 class _Check:
     scenario: Scenario
@@ -96,8 +93,10 @@ class _Check:
         for search in searches[strategy]:
             try:
                 report = search()
-            except _OverBudget:
-                self.notes.append(f"The search stopped at its budget of {self.budget} runs.")
+            except OverBudget:
+                self.notes.append(
+                    f"The search stopped at its budget: {self.budget} runs, or steps."
+                )
                 continue
             if report is not None:
                 return report
@@ -107,26 +106,28 @@ class _Check:
 
     def _few_preemptions(self) -> Report | None:
         most = self.max_preemptions
-        allowed = self.budget // 4 if most is None else self.budget
+        budget = Budget.of(self.budget // 4 if most is None else self.budget)
         for bound in BOUNDS if most is None else range(most + 1):
             oracle = DepthFirst(bound)
-            if found := self._first_bug(self._depth_first(oracle), allowed):
+            if found := self._first_bug(self._depth_first(oracle, budget)):
                 return self._failure(found)
             self.stats.preemption_bound = bound
             if not oracle.cut:
                 return self._report(Verdict("PASS"), "schedules")
         return None if most is None else self._report(Verdict("PASS_BOUNDED", most), "schedules")
 
-    def _depth_first(self, oracle: DepthFirst) -> Iterator[Run]:
+    def _depth_first(self, oracle: DepthFirst, budget: Budget) -> Iterator[Run]:
         while True:
-            yield self._run(oracle)
+            run = self._run(oracle)
+            budget.spend(len(run.schedule))
+            yield run
             if not oracle.backtrack():
                 return
 
     def _every_state(self) -> Report:
-        search = VisitedStates(self.scenario, lockdep=self.lockdep)
+        search = VisitedStates(self.scenario, lockdep=self.lockdep, budget=self._rest())
         try:
-            found = self._first_bug(search.runs(), self.budget, search)
+            found = self._first_bug(search.runs(), search)
         except CannotTell as what:
             self.notes.append(f"Searched by traces, for states cannot be told apart: {what}.")
             return self._every_trace()
@@ -139,8 +140,9 @@ class _Check:
     def _livelock(self) -> Report | None:
         """Search once more, for tasks that go round for ever: now every step counts."""
         graph = Graph()
-        search = VisitedStates(self.scenario, reduce=False, graph=graph)
-        found = self._first_bug(search.runs(), self.stats.runs + self.budget, search)
+        budget = Budget.of(self.budget)
+        search = VisitedStates(self.scenario, reduce=False, graph=graph, budget=budget)
+        found = self._first_bug(search.runs(), search)
         if found:
             return self._failure(found)
         found_round = graph.livelock()
@@ -156,21 +158,25 @@ class _Check:
         return self._report(Verdict("FAIL"), "", replace(run, bug=bug))
 
     def _every_schedule(self) -> Report:
-        if found := self._first_bug(self._depth_first(DepthFirst()), self.budget):
+        if found := self._first_bug(self._depth_first(DepthFirst(), self._rest())):
             return self._failure(found)
         return self._report(Verdict("PASS"), "schedules")
 
     def _every_trace(self) -> Report:
-        search = SourceDpor(self.scenario, lockdep=self.lockdep)
-        if found := self._first_bug(search.runs(), self.budget, search):
+        search = SourceDpor(self.scenario, lockdep=self.lockdep, budget=self._rest())
+        if found := self._first_bug(search.runs(), search):
             return self._failure(found)
         return self._report(Verdict("PASS"), "traces")
 
     def _sample(self) -> Report:
         runs = (self._run(PartialOrderSampling(self.seed + i)) for i in range(SAMPLES))
-        if found := self._first_bug(runs, self.stats.runs + SAMPLES):
+        if found := self._first_bug(runs):
             return self._failure(found)
         return self._report(Verdict("SAMPLED", SAMPLES), "random schedules")
+
+    def _rest(self) -> Budget:
+        """Return what the searches before have left of the budget, in runs."""
+        return Budget.of(self.budget - self.stats.runs)
 
     def _run(self, oracle: Oracle) -> Run:
         machine, shared = load(self.scenario, oracle, lockdep=self.lockdep)
@@ -178,19 +184,19 @@ class _Check:
         return finish(self.scenario, machine, shared)
 
     def _first_bug(
-        self, runs: Iterator[Run], allowed: int, search: SourceDpor | VisitedStates | None = None
+        self, runs: Iterator[Run], search: SourceDpor | VisitedStates | None = None
     ) -> Run | None:
-        """Go through `runs` to the first that goes wrong. Raises _OverBudget."""
+        """Go through `runs` to the first that goes wrong. Raises OverBudget."""
         before = self.stats.redundant
         for run in runs:
-            if self.stats.runs >= allowed:
-                raise _OverBudget
             self.stats.executions += 1
             if search is not None:
                 self.stats.redundant = before + search.redundant
             if run.bug is not None:
                 return run
             self.known = self.lockdep.copy()
+        if search is not None:  # ways given up since the last run that was new
+            self.stats.redundant = before + search.redundant
         return None
 
     # -- what is shown -------------------------------------------------------------------------

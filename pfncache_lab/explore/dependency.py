@@ -6,6 +6,9 @@ them is enough (Mazurkiewicz, 1977). Such a class of schedules is called a trace
 
 from __future__ import annotations
 
+from copy import copy
+from functools import cache
+
 from ..sim import Op
 
 EVERYTHING = -1
@@ -61,6 +64,25 @@ MOVES_KEPT = 10_000
 """A scenario has a few dozen, but a process may search many scenarios."""
 
 _moves: dict[tuple[object, ...], Move] = {}
+
+
+@cache
+def _settled(kind: type[Op]) -> bool:
+    asked = (kind.reads, kind.writes, kind.wants_change)
+    return not any([isinstance(what, property) for what in asked])
+
+
+def is_settled(op: Op) -> bool:
+    """Whether the move of this operation is the same for as long as it is pending."""
+    return _settled(type(op))  # type: ignore[arg-type]
+
+
+def both(a: Move, b: Move) -> Move:
+    """Return the move that consists of these two."""
+    move = copy(a)
+    move.reads, move.writes = (*a.reads, *b.reads), (*a.writes, *b.writes)
+    move.accesses = (*a.accesses, *b.accesses)
+    return move
 
 
 def dependent(a: Move, b: Move) -> bool:

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from ..sim import Deadlock, Livelock, LockDep, Task
-from .dependency import Move, dependent, move_of
+from ..sim import Deadlock, Livelock, LockDep, Op, Task
+from .budget import Budget
+from .dependency import Move, dependent, is_settled, move_of
 from .happens import History, Step
 from .scenario import Observer, Run, Scenario, finish, load
 
@@ -57,6 +58,7 @@ class SourceDpor:
         lockdep: LockDep | None = None,
         root: Sequence[int] = (),
         asleep: Mapping[int, Move] | None = None,
+        budget: Budget | None = None,
     ) -> None:
         """Prepare to search `scenario`; `observe` sees each machine whose run is complete.
 
@@ -70,17 +72,21 @@ class SourceDpor:
         self._watched = bool(scenario.invariants)
         self._observe = observe
         self._lockdep = lockdep
+        self._budget = budget
         self._history = History(len(scenario.tasks))
         self._places: list[_Place] = []
         self._root = root
         self._asleep_at_root = dict(asleep or {})
         self._asleep: dict[int, Move] = {} if root else self._asleep_at_root
         self._cut = False
+        self._announced: list[tuple[Op, Move] | None] = [None] * len(scenario.tasks)
 
     def runs(self) -> Iterator[Run]:
         """Yield one run of each trace."""
         while True:
             run = self._run()
+            if self._budget is not None:
+                self._budget.spend(len(run.schedule))
             if self._cut:
                 self.redundant += 1
             else:
@@ -112,8 +118,17 @@ class SourceDpor:
         return next(task for task in runnable if task.index == number)
 
     def _moves(self, runnable: Sequence[Task]) -> dict[int, Move]:
-        watched = self._watched
-        return {task.index: move_of(task.pending, watched) for task in runnable if task.pending}
+        moves = {}
+        for task in runnable:
+            op = task.pending
+            assert op is not None
+            before = self._announced[task.index]
+            if before is not None and before[0] is op:  # most tasks have not moved
+                moves[task.index] = before[1]
+            else:
+                moves[task.index] = move_of(op, self._watched)
+                self._announced[task.index] = (op, moves[task.index]) if is_settled(op) else None
+        return moves
 
     # -- one run -------------------------------------------------------------------------------
 

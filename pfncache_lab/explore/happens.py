@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Container, Iterator
 
-from .dependency import Move
+from .dependency import EVERYTHING, Move
 
 
 class Step:
@@ -128,7 +128,8 @@ class History:
         return found
 
     def _reversible(self, step: Step, thing: int, writes: bool) -> Iterator[int]:
-        known, move = self._clock(step.task), step.move
+        known, move, spins = self._clock(step.task), step.move, step.move.wants_change
+        real = thing != EVERYTHING  # an invariant sees the order of two steps, and lets nobody wait
         sure = released = False
         for i, wrote in reversed(self._touched.get(thing, ())):
             if not (wrote or writes) or (released and not wrote):
@@ -138,11 +139,11 @@ class History:
                     return
                 continue
             earlier, could = self.steps[i].move, self._could_run(step.task, i)
-            if earlier.releases and (move.acquires or could is False):
-                released = released or wrote
-                continue
+            if earlier.releases and real and (move.acquires or (could is False and not spins)):
+                released = released or wrote  # it let the step through: they cannot change places
+                continue  # (but a spin may be let through by much else)
             yield i
-            sure = sure or earlier.acquires or (could is True and not move.wants_change)
+            sure = sure or (earlier.acquires and real) or (could is True and not spins)
 
     def _could_run(self, task: int, i: int) -> bool | None:
         """Whether the task's next operation was enabled before step `i`; None if not known."""

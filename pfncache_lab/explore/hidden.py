@@ -173,7 +173,8 @@ def _is_plain_range(instructions: list[dis.Instruction], i: int) -> bool:
     So the bounds must not change, and nothing else may store to x.
     """
     stores = [name for instruction in instructions for name in _stored(instruction)]
-    loop, store = instructions[i + 1], instructions[i + 2]
+    # A jump over a long body has its distance in two instructions.
+    loop, store = [x for x in instructions[i + 1 : i + 6] if x.opname != "EXTENDED_ARG"][:2]
     variable = _stored(store)[:1]
     if loop.opname != "FOR_ITER" or not variable or stores.count(variable[0]) != 1:
         return False

@@ -19,6 +19,10 @@ class Graph:
     """The states of a program and the steps between them."""
 
     def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget everything: there is more to a state than the search has known."""
         self.start: int | None = None
         self.steps: dict[int, dict[int, int]] = {}  # by state and task: the next state
         self.enabled: dict[int, frozenset[int]] = {}

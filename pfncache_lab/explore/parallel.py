@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
-from ..sim import Task
+from ..sim import Task, watched
 from .dependency import Move, dependent, move_of
 from .dpor import SourceDpor
 from .scenario import Scenario, load
@@ -61,10 +61,11 @@ def search_branch(job: Job) -> Part:
     """Do one job. This is what runs in another process."""
     search = SourceDpor(job.make(), root=job.prefix, asleep=dict(job.asleep))
     executions, failures = 0, []
-    for run in search.runs():
-        executions += 1
-        if run.bug is not None:
-            failures.append(run.schedule)
+    with watched():  # once around all runs: starting the timer takes as long as a small run
+        for run in search.runs():
+            executions += 1
+            if run.bug is not None:
+                failures.append(run.schedule)
     kept = tuple(failures[:FAILURES_KEPT])
     return Part(executions, search.redundant, len(failures), kept)
 

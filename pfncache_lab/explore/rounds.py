@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..sim import Livelock, Task
-from .oracles import Replay
-from .scenario import Scenario, load
-from .states import States
-from .visited import CannotTell, VisitedStates
+from ..sim import Livelock
+from .known import Known, State
+from .live import Live
+from .scenario import Scenario
+from .values import CannotTell
 
 
 def gone_round(scenario: Scenario, schedule: str) -> Livelock | None:
@@ -23,18 +23,18 @@ def gone_round(scenario: Scenario, schedule: str) -> Livelock | None:
     """
     if scenario.memory_model != "sc":
         return None
-    way = _Way(scenario, schedule)
+    names, keys = list(scenario.tasks), list(scenario.keys.values())
+    steps = [keys.index(key) for key in schedule]
     try:
-        steps = way.follow()
+        places, enabled = _way(scenario, steps)
     except CannotTell:
         return None
     end = len(steps)
     for start in range(end - 1, -1, -1):
-        if way.places[start] != way.places[end]:
+        if places[start] != places[end]:
             continue
         movers = set(steps[start:])
-        if frozenset.intersection(*way.enabled[start:]) <= movers:
-            names = list(scenario.tasks)
+        if frozenset.intersection(*enabled[start:]) <= movers:
             return endless([names[task] for task in sorted(movers)], start + 1, end)
     return None
 
@@ -48,25 +48,25 @@ def endless(going: Sequence[str], first: int, last: int) -> Livelock:
     )
 
 
-class _Way(VisitedStates):
-    """Follows one schedule, and keeps the states on the way."""
+def _way(scenario: Scenario, steps: Sequence[int]) -> tuple[list[State], list[frozenset[int]]]:
+    """Follow a schedule; returns the states that it passes, and who can run in each of them."""
+    known, spinners = Known(len(scenario.tasks)), -1
+    while spinners < len(known.spinners):  # for one who spins, there is more to a state
+        spinners = len(known.spinners)
+        places, enabled = _places(scenario, steps, known)
+    return places, enabled
 
-    def __init__(self, scenario: Scenario, schedule: str) -> None:
-        super().__init__(scenario, reduce=False)
-        self._replay = Replay(schedule, scenario.keys)
-        self.places: list[int] = []
-        self.enabled: list[frozenset[int]] = []
 
-    def follow(self) -> list[int]:
-        """Return the tasks in the order of their steps."""
-        machine, _ = load(self.scenario, self)
-        self._machine, self._of_run = machine, States(machine)
-        machine.run()
-        return [task.index for task in machine.schedule]
-
-    def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
-        """Take the state down, and go on as the schedule says."""
-        self._take_keys(current)
-        self.places.append(self._state())
-        self.enabled.append(frozenset([task.index for task in runnable]))
-        return self._replay.choose(runnable, current)
+def _places(
+    scenario: Scenario, steps: Sequence[int], known: Known
+) -> tuple[list[State], list[frozenset[int]]]:
+    live = Live(scenario, known)
+    try:
+        places = [live.start()]
+        for task in steps:
+            after = live.step(places[-1], task)
+            assert after is not None
+            places.append(after)
+    finally:
+        live.close()
+    return places, [known.runnable(state) for state in places]

@@ -71,6 +71,12 @@ def shrink(scenario: Scenario, found: Run, lockdep: LockDep) -> Run:
     return best
 
 
+def preemptions(run: Run) -> int:
+    """Count the switches of a run away from a task that could have gone on."""
+    _, cost = _attempt(run.scenario, _names(run), LockDep())
+    return cost[0]
+
+
 def _attempt(scenario: Scenario, turns: Sequence[str], lockdep: LockDep) -> tuple[Run, Cost]:
     oracle = Guided(turns)
     machine, shared = load(scenario, oracle, lockdep=lockdep.copy())

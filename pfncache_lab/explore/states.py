@@ -11,40 +11,42 @@ is one in thirty million.
 
 from __future__ import annotations
 
-import builtins
-import sys
 from collections.abc import Hashable, Mapping
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, NamedTuple
 
-from ..sim import Machine, Op, Struct, Task, shared
+from ..sim import Op, Struct, Task, shared
 from ..sim import machine as sim
+from ..sim.cell import Cell
 from ..sim.world import STRIDE
-from .hidden import UNSEEN, calls_back, globals_of, hidden
+from .frames import Code
+from .hidden import UNSEEN
 from .values import CannotTell, Values
 
 NOTE_LIMIT = 64
 """Results that one statement may have gathered before its frame counts as not to be told apart."""
 
-_OURS = sim.__name__.rpartition(".")[0] + "."
-_EXPLORE = __name__.rpartition(".")[0] + "."
+DEEPEST = 60
+"""Calls inside each other. Each step looks at all of them, so an endless recursion would take
+minutes; the search by traces finds it at once."""
 
 
 class Note(NamedTuple):
     """What a frame may have on its stack: the results of the operations of the statement so far."""
 
-    code: CodeType
+    code: Code
     offset: int
     known: tuple[Hashable, ...] = ()
     inner: tuple[Hashable, ...] = ()  # since the call began in which the frame now is
 
-    def moved_on(self, frame: FrameType, results: tuple[Hashable, ...]) -> Note:
+    def moved_on(self, here: int, results: tuple[Hashable, ...]) -> Note:
         """Tell what is known after an operation has returned, and plain fields were loaded."""
-        here = frame.f_lasti
+        if self.code.ours:
+            return Note(self.code, here)  # it hides nothing, see frames.py
         inner = (*self.inner, *results)[-NOTE_LIMIT:]
         if here == self.offset:
             return self._replace(inner=inner)
-        if not hidden(self.code, here).values:
+        if not self.code.place(here).values:
             return Note(self.code, here)  # nothing lies on the stack, so all of it is forgotten
         return Note(self.code, here, self.known + inner)
 
@@ -55,26 +57,45 @@ Notes = tuple[Note, ...]
 class States:
     """Makes the keys of one run."""
 
-    def __init__(self, machine: Machine, checked: dict[int, CodeType] | None = None) -> None:
-        """Begin a run. The functions in `checked`, by id(), need not be looked at again.
+    def __init__(self, codes: dict[int, Code] | None = None) -> None:
+        """Begin a run. The functions in `codes`, by id(), need not be looked at again.
 
         Another run cannot change what they use from outside, or their own check would have failed.
         """
-        self._machine = machine
-        self._values = Values({id(t): n for n, t in sim.world.things.items()})
-        self._known = len(sim.world.things)
-        self._checked = {} if checked is None else checked
-        if machine.memory is not None:
-            raise CannotTell("in a weak memory, an old store may still be seen")
-        for thing in sim.world.things.values():
-            _check_fields(thing)
+        self._codes = {} if codes is None else codes
+        self._take_in()
 
-    def world_key(self) -> Hashable:
-        """Make the key of all shared objects."""
-        things = sim.world.things
-        if len(things) != self._known:
-            self._learn()
-        return tuple([self._values.key(thing.state()) for thing in things.values()])
+    @property
+    def grown(self) -> bool:
+        """Whether there are objects that have not been taken in yet."""
+        return len(sim.world.things) != self._size
+
+    def objects(self) -> list[tuple[int, Hashable]]:
+        """Make the key of each shared object and each field, with its number."""
+        if self.grown:
+            things = sim.world.things
+            if any(_has_plain_fields(thing) for n, thing in things.items() if n >= STRIDE):
+                raise CannotTell("a struct with plain fields is made by a task; it needs no lock")
+            self._take_in()
+        return [(number, self.object(number)) for number in self._parts]
+
+    def object(self, number: int) -> Hashable:
+        """Make the key of one."""
+        thing = self._parts[number]
+        return self._values.key(thing.value if type(thing) is Cell else thing.state())
+
+    def versions(self) -> list[int]:
+        """How often each field was stored to, and each lock released."""
+        return [thing.version for thing in self._versioned]
+
+    def news(self, before: list[int]) -> frozenset[int]:
+        """Name what has another version now, by number."""
+        changed = zip(self._versioned, before, strict=False)
+        return frozenset([thing.id for thing, version in changed if thing.version != version])
+
+    def stored(self, news: frozenset[int]) -> bool:
+        """Whether one of these is a field, so that somebody has stored to it."""
+        return any([type(self._parts[number]) is Cell for number in news])
 
     def task_key(self, task: Task, notes: Notes, ran: bool) -> tuple[int, bool, Notes]:
         """Make the key of a task; tell whether it may change without a step of it; take notes.
@@ -83,50 +104,51 @@ class States:
         """
         if task.pending is None:
             return 0, False, ()
+        if self.grown:  # the locals may hold what the task has made
+            self._values = Values(_numbers())
         frames = self._frames(task)
-        noted = _noted(notes, frames, task.results, self._values) if ran or not notes else notes
+        noted = notes
+        if ran or not notes:
+            results = tuple([self._values.key(result) for result in task.results])
+            noted = _noted(notes, frames, results)
         self._values.mutable = False
-        parts: list[Hashable] = [self._op(task.pending)]
-        exits = 0
+        parts: list[Hashable] = [self.op_key(task.pending)]
+        exits, called_back = 0, ""
         self._loops: list[str] = []
-        for depth, (frame, note) in enumerate(zip(frames, noted, strict=True)):
-            inside = depth + 1 < len(frames) and not _is_ours(frames[depth + 1])
-            if inside and calls_back(frame.f_code):
-                raise CannotTell(f"{frame.f_code.co_name} is called back from inside a builtin")
-            exits += self._frame(frame, note, parts)
-        held = [hold.lock.id for hold in task.context.held]
+        for (frame, code), note in zip(frames, noted, strict=True):
+            if called_back and not code.ours:
+                raise CannotTell(f"{called_back} is called back from inside a builtin")
+            called_back = code.name if code.calls_back else ""
+            exits += self._frame(frame, code, note, parts)
+        context = task.context
+        held = [(hold.lock.id, hold.shared, hold.irqs_off) for hold in context.held]
         if exits > len(held):
             raise CannotTell(f"{task.name} is inside a `with` block that takes no lock")
         if len(self._loops) > len(task.walks):
             raise CannotTell(UNSEEN.format(self._loops[-1]))
         for walk in task.walks:
             parts += [self._values.key(walk.items), walk.position]
-        context = task.context
+        if task.turn is not None:
+            task.turn = task.turn.so_far([frame for frame, code in frames if not code.sim])
+            parts.append(task.turn and self._values.key(task.turn[1:]))
         parts += [tuple(held), context.irqs_off, context.preempt_off, context.hard_irq]
         return hash(tuple(parts)), self._values.mutable, noted
 
-    @staticmethod
-    def spin_key(task: Task) -> Hashable:
-        """Make the key of what a task would wait for if it spun now: others change it.
-
-        Once anything has changed, its next spin will not wait, whatever else changes.
-        """
-        changed = any([thing.version != version for thing, version in task.seen.items()])
-        return task.stored or changed or tuple(sorted([thing.id for thing in task.seen]))
-
     # -- parts ---------------------------------------------------------------------------------
 
-    def _learn(self) -> None:
-        """Take in objects made by tasks: in the order of their numbers, whoever was first."""
+    def _take_in(self) -> None:
         things = sim.world.things
-        if any(_has_plain_fields(thing) for n, thing in things.items() if n >= STRIDE):
-            raise CannotTell("a struct with plain fields is made by a task, which needs no lock")
-        for number in sorted(things):
-            things[number] = things.pop(number)
-            self._values.numbers = {id(t): n for n, t in things.items()}
-        self._known = len(things)
+        self._size = len(things)
+        self._values = Values(_numbers())
+        self._parts: dict[int, Any] = {}
+        for number, thing in things.items():  # a struct counts by its fields
+            if isinstance(thing, Struct):
+                self._parts.update({cell.id: cell for cell in thing._cells.values()})
+            else:
+                self._parts[number] = thing
+        self._versioned = [thing for thing in self._parts.values() if hasattr(thing, "version")]
 
-    def _op(self, op: Op) -> Hashable:
+    def op_key(self, op: Op) -> Hashable:
         """Make the key of a pending operation: its parts, by the names of its slots."""
         cell = getattr(op, "cell", None)
         if cell is not None and getattr(cell, "plain", False):
@@ -134,7 +156,7 @@ class States:
         parts: list[Hashable] = [id(type(op))]
         for kind in type(op).__mro__:
             for name in getattr(kind, "__slots__", ()):
-                if name not in ("task", "reads", "writes"):
+                if name not in ("task", "turn", "reads", "writes"):
                     parts.append(self._part(getattr(op, name, None)))
         if hasattr(op, "__dict__"):
             parts += [self._part(value) for value in vars(op).values()]
@@ -142,100 +164,77 @@ class States:
 
     def _part(self, value: Any) -> Hashable:
         if isinstance(value, Op):
-            return self._op(value)
+            return self.op_key(value)
         number = getattr(value, "id", None)
         return ("#", number) if type(number) is int else self._values.key(value)
 
-    def _frames(self, task: Task) -> list[FrameType]:
+    def _frames(self, task: Task) -> list[tuple[FrameType, Code]]:
         """List the frames of a task that are not the scheduler's, the outermost first."""
-        frame: FrameType | None
-        if task is self._machine.current:
-            frame = sys._getframe(2)
-        else:
-            assert task.greenlet is not None
-            frame = task.greenlet.gr_frame
-        found = []
+        assert task.greenlet is not None
+        frame: FrameType | None = task.greenlet.gr_frame
+        found, codes = [], self._codes
         while frame is not None:
-            module = frame.f_globals.get("__name__", "")
-            if module != sim.__name__ and not module.startswith(_EXPLORE):
-                found.append(frame)
+            code = codes.get(id(frame.f_code))
+            if code is None:
+                code = codes[id(frame.f_code)] = Code(frame, self._values.numbers)
+            if not code.scheduler:
+                found.append((frame, code))
             frame = frame.f_back
+        if len(found) > DEEPEST:
+            raise CannotTell(f"{task.name} is more than {DEEPEST} calls deep")
         return found[::-1]
 
-    def _frame(self, frame: FrameType, note: Note, parts: list[Hashable]) -> int:
+    def _frame(self, frame: FrameType, code: Code, note: Note, parts: list[Hashable]) -> int:
         """Add the key of one frame; returns how many unknown `with` blocks it is in."""
-        code, exits = frame.f_code, 0
-        parts += [id(code), frame.f_lasti]
-        ours = _is_ours(frame)
-        if not ours:
-            place = hidden(code, frame.f_lasti)
-            if place.trouble:
-                raise CannotTell(place.trouble)
-            self._loops += [code.co_name] * place.iterators
+        here, shown, exits = frame.f_lasti, frame.f_locals, 0
+        parts += (code.id, here)
+        if not code.ours:
+            place = code.place(here)
+            self._loops += [code.name] * place.iterators
             if place.values:
                 if len(note.known) >= NOTE_LIMIT:
-                    raise CannotTell(f"{code.co_name} has a statement of too many operations")
+                    raise CannotTell(f"{code.name} has a statement of too many operations")
                 parts.append(note.known)
-            self._check_globals(frame)
-        shown = frame.f_locals
-        if not ours:
-            exits = sum(not _is_lock_of(shown, exit) for exit in place.exits)
-        for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars):
-            if name in shown:
-                parts.append(self._local(code, name, shown[name], ours))
-            else:
-                parts.append("unbound")
+            for path in place.exits:
+                exits += not _is_lock_of(shown, path)
+        key, ours = self._values.key, code.ours
+        try:
+            for name in code.names:
+                if name not in shown:
+                    parts.append("unbound")
+                elif not ours or type(value := shown[name]) in _SIMPLE:
+                    parts.append(key(shown[name]))
+                else:  # of a simulated object its number, and nothing of anything else
+                    number = getattr(value, "id", None)
+                    parts.append(number if type(number) is int else None)
+        except CannotTell as what:
+            raise CannotTell(f"{name} in {code.name} is {what}") from None
         return exits
 
-    def _local(self, code: CodeType, name: str, value: Any, ours: bool) -> Hashable:
-        try:
-            if not ours or type(value) in (int, bool, str):
-                return self._values.key(value)
-            number = getattr(value, "id", None)
-            return number if type(number) is int else None
-        except CannotTell as what:
-            raise CannotTell(f"{name} in {code.co_name} is {what}") from None
 
-    def _check_globals(self, frame: FrameType) -> None:
-        """See that what the function uses from outside does not change during a run."""
-        code = frame.f_code
-        if id(code) in self._checked:  # the hash of a code goes through all of it, each time
-            return
-        names, stores = globals_of(code)
-        if stores:
-            raise CannotTell(f"{code.co_name} stores to a global variable")
-        for name in names:
-            value = frame.f_globals.get(name, getattr(builtins, name, None))
-            values = Values(self._values.numbers)
-            try:
-                values.key(value)
-            except CannotTell:
-                values.mutable = not callable(value)
-            if values.mutable:
-                raise CannotTell(f"{code.co_name} uses the global {name}, which is not simulated")
-        self._checked[id(code)] = code
+_SIMPLE = (int, bool, str)
 
 
-def _noted(notes: Notes, frames: list[FrameType], results: list[Any], values: Values) -> Notes:
+def _numbers() -> dict[int, int]:
+    """Number the simulated objects, by id()."""
+    return {id(thing): number for number, thing in sim.world.things.items()}
+
+
+def _noted(
+    notes: Notes, frames: list[tuple[FrameType, Code]], results: tuple[Hashable, ...]
+) -> Notes:
     """Carry the notes of the last step over to the frames of this one, outermost first."""
     found: list[Note] = []
-    seen = tuple([values.key(result) for result in results])
     same = True
-    for depth, frame in enumerate(frames):
+    for depth, (frame, code) in enumerate(frames):
         note = notes[depth] if same and depth < len(notes) else None
-        if note is None or note.code is not frame.f_code:
-            found.append(Note(frame.f_code, frame.f_lasti))
+        if note is None or note.code is not code:
+            found.append(Note(code, frame.f_lasti))
             same = False
         else:
-            found.append(note.moved_on(frame, seen))
+            found.append(note.moved_on(frame.f_lasti, results))
             same = frame.f_lasti == note.offset
     return tuple(found)
-
-
-def _is_ours(frame: FrameType) -> bool:
-    """Whether this is the code of a primitive, which hides nothing but what its operation shows."""
-    name: str = frame.f_globals.get("__name__", "")
-    return name.startswith(_OURS)
 
 
 def _is_lock_of(shown: Mapping[str, Any], path: str) -> bool:
@@ -245,20 +244,24 @@ def _is_lock_of(shown: Mapping[str, Any], path: str) -> bool:
     return isinstance(struct, Struct) and name in vars(struct)
 
 
-def _check_fields(thing: object) -> None:
-    """See that races on its fields would show without clocks, which are no part of a state.
+def check_fields() -> None:
+    """See that races on the fields would show without clocks, which are no part of a state.
 
     A field with a guard is checked at each access on its own. Another needs the order of all that
     has happened, and the reference search keeps that.
     """
-    if not isinstance(thing, Struct):
-        return
-    for name, field in type(thing)._declared(shared).items():
-        if not field.guarded_by:
-            raise CannotTell(f"the plain field {name} has no guard, so its races depend on history")
-    for name, value in vars(thing).items():
-        if not name.startswith("_") and not hasattr(value, "state"):
-            raise CannotTell(f"{type(thing).__name__}.{name} is shared and not simulated")
+    for thing in sim.world.things.values():
+        if not isinstance(thing, Struct):
+            continue
+        kind = type(thing)
+        for name, field in kind._declared(shared).items():
+            if not field.guarded_by:
+                raise CannotTell(
+                    f"the plain field {name} has no guard, so its races depend on history"
+                )
+        for name, value in vars(thing).items():
+            if not name.startswith("_") and not hasattr(value, "state"):
+                raise CannotTell(f"{kind.__name__}.{name} is shared and not simulated")
 
 
 def _has_plain_fields(thing: object) -> bool:

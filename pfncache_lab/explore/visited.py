@@ -3,58 +3,47 @@
 A run that comes to a state in which the search has been before is given up: whatever follows has
 been seen. With retry loops and little shared state that is far less than one run a trace. On top:
 
+    known steps     a step that has been taken before from where its task stands, and with the same
+                    objects before it, is looked up and not run (known.py)
     sleep sets      as in dpor.py; with states, one must remember who was asleep at the first visit,
                     and later explore whoever is awake now (Godefroid 1996, section 5.3)
-    private         an object that one task alone has touched cannot tell others anything
-    left movers     a release can be done at once: to wait with it only keeps others out
-                    (Lipton 1975)
+    reductions      some steps can be done at once, and need not be waited with (reductions.py)
 
-The two reductions learn while they go: an object turns out to be shared, a lock to be looked at
-without waiting for it. Then what was left out before may matter, and the search starts again.
 Invariants look at every state, so for their sake none is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from types import CodeType
+from collections.abc import Iterator
 
-from ..sim import LockDep, Task
-from .dependency import Move, dependent, move_of
+from ..sim import LockDep
+from ..sim.machine import STEP_LIMIT
+from .branch import NOBODY, Branch, Moves, Step, asleep_after
+from .budget import Budget
+from .dependency import Move, both
+from .known import Known, Pending, State
+from .live import Live
 from .livelock import Graph
-from .scenario import Observer, Run, Scenario, finish, load
-from .states import Notes, States
+from .reductions import Reductions
+from .scenario import Observer, Run, Scenario
 from .values import CannotTell
 
 __all__ = ["CannotTell", "VisitedStates"]
 
-TaskKey = tuple[int, bool, Notes]
+_Way = tuple[State | None, Step | None, Moves]
+"""A state, the step to take from it, and who sleeps."""
 
 
-class _Place:
-    """A state in which more than one choice was left."""
+class _Overthrown(Exception):
+    """There is more to a state than the search has known so far."""
 
-    __slots__ = ("depth", "left", "moves", "asleep", "keys", "chosen")
 
-    def __init__(
-        self,
-        depth: int,
-        left: list[int],
-        moves: dict[int, Move],
-        asleep: dict[int, Move],
-        keys: list[TaskKey],
-        chosen: int,
-    ) -> None:
-        self.depth = depth
-        self.left = left
-        self.moves = moves
-        self.asleep = asleep
-        self.keys = keys
-        self.chosen = chosen
+class _CutShort(Exception):
+    """A run has gone wrong on a way that had been taken before: a stack overflow may."""
 
 
 class VisitedStates:
-    """The search. It is the oracle of each run as well."""
+    """The search."""
 
     def __init__(
         self,
@@ -64,30 +53,36 @@ class VisitedStates:
         *,
         reduce: bool = True,
         graph: Graph | None = None,
+        look_up: bool = True,
+        budget: Budget | None = None,
     ) -> None:
         """Prepare to search `scenario`; without `reduce`, every step from every state is taken.
 
-        Then `graph` gathers states and steps.
+        Then `graph` gathers states and steps. Without `look_up`, every step is run.
         """
         scenario.needs_plain_memory("VisitedStates")
         self.scenario = scenario
         self.cyclic = False
         """Whether a state has come again within one run: then a run could go on for ever."""
-        self._graph = graph
-        self._path: dict[int, int] = {}  # the states on the way to here, and how far from the start
         self.redundant = 0
+        """Ways that were given up, in a state that was known."""
         self._observe = observe
         self._lockdep = lockdep
         self._reduce = reduce and not scenario.invariants
-        self._users: dict[int, int] = {}  # which tasks touch an object, as bits
-        self._looked_at: set[int] = set()  # objects that somebody looks at without waiting
-        self._visited: dict[int, frozenset[int]] = {}
-        self._moved_left: set[int] = set()
-        self._checked: dict[int, CodeType] = {}
-        self._places: list[_Place] = []
-        self._asleep: dict[int, Move] = {}
-        self._keys: list[TaskKey] = []
-        self._cut = self._again = False
+        self._look_up = look_up and not scenario.invariants
+        self._graph = graph
+        self._budget = budget
+
+        self._known = Known(len(scenario.tasks))
+        self._reductions = Reductions(len(scenario.tasks))
+
+        self._numbers: dict[State, int] = {}
+        self._visited: dict[int, frozenset[int]] = {}  # by state: who slept there
+        self._ends: set[State] = set()
+        self._path: list[int] = []  # the steps that lead to here
+        self._way: dict[int, int] = {}  # the states on that way, and how far from the start
+        self._branches: list[Branch] = []
+        self._live: Live | None = None
 
     @property
     def states(self) -> int:
@@ -96,149 +91,209 @@ class VisitedStates:
 
     def runs(self) -> Iterator[Run]:
         """Yield each run that ends in a state not seen before. May raise CannotTell."""
-        script: list[int] | None = []
-        while script is not None:
-            machine, shared = load(self.scenario, self, script=script, lockdep=self._lockdep)
-            self._machine, self._of_run = machine, States(machine, self._checked)
-            self._cut = self._again = False
-            machine.run()
-            if self._again:
-                self._start_over()
-                script = []
-                continue
-            if self._cut:
-                self.redundant += 1
+        try:
+            while True:
+                try:
+                    yield from self._all_runs()
+                    return
+                except _Overthrown:
+                    self._start_over()
+        finally:
+            self._leave()
+
+    def _all_runs(self) -> Iterator[Run]:
+        live, begun = self._begin(), 0
+        way: _Way | None = (None if live.bug else live.start(), None, NOBODY)
+        while way is not None:
+            run = self._go(*way)
+            if self._budget is not None:
+                self._budget.spend(len(self._path) - begun)
+            if run is not None:
+                yield run
             else:
-                if self._observe:
-                    self._observe(machine, shared)
-                yield finish(self.scenario, machine, shared)
-            script = self._go_back([task.index for task in machine.schedule])
+                self.redundant += 1
+            if self._reduce and self._reductions.overthrown:
+                raise _Overthrown
+            way = self._go_back()
+            begun = len(self._path)
 
-    def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
-        """Stop in a state that is known; otherwise let the current task go on, if it can."""
-        self._take_keys(current)
-        if self._reduce:
-            if self._learn(self._machine.tasks if current is None else [current]):
-                return None
-            if current in runnable and current and self._cannot_matter(current):
-                self._asleep = self._asleep_after(current.index, self._asleep, _move(current))
-                return current
-        todo = self._todo(runnable)
+    def _go(self, state: State | None, step: Step | None, asleep: Moves) -> Run | None:
+        """Go on from a state to the end of the run; None if that leads to what is known."""
+        try:
+            while state is not None:
+                if step is not None:
+                    if asleep:
+                        asleep = asleep_after(step, asleep)
+                    state = self._take(state, step[0])
+                    if state is None:
+                        break
+                    if at_once := self._at_once(state, step):
+                        step = at_once
+                        continue
+                moves = self._moves(state)
+                if not moves or len(self._path) >= STEP_LIMIT:
+                    if moves or self._is_new_end(state):
+                        break
+                    return None
+                step = self._choose(state, moves, asleep)
+                if step is None:
+                    return None
+        except _CutShort:
+            state = None
+        return self._end(state)
+
+    def _choose(self, state: State, moves: Moves, asleep: Moves) -> Step | None:
+        """Choose who goes on, the last one if possible; nobody, where there is nothing to do."""
+        todo = self._todo(state, moves, asleep)
         if not todo:
-            self._cut = True
             return None
-        chosen = current if current in todo and current else todo[0]
-        self._branch(chosen, todo, runnable)
-        return chosen
+        last = self._path[-1] if self._path else -1
+        taken = last if last in todo else todo[0]
+        if len(todo) > 1:
+            todo.remove(taken)
+            self._branches.append(Branch(state, len(self._path), todo, moves, asleep, taken))
+        return self._step(taken, moves[taken])
 
-    # -- one place -----------------------------------------------------------------------------
+    def _step(self, task: int, move: Move) -> Step:
+        return task, move, self._reduce and self._reductions.enters(move)
 
-    def _take_keys(self, current: Task | None) -> None:
-        """Bring the keys of the tasks up to date: that of the one that ran, and the unsteady."""
-        make, keys = self._of_run.task_key, self._keys
-        if current is None or not keys:
-            self._keys = [make(task, (), False) for task in self._machine.tasks]
-            return
-        for task in self._machine.tasks:
-            if task is current or keys[task.index][1]:
-                keys[task.index] = make(task, keys[task.index][2], task is current)
+    def _is_new_end(self, state: State) -> bool:
+        before = len(self._ends)
+        self._ends.add(state)
+        return len(self._ends) > before
 
-    def _learn(self, tasks: Sequence[Task]) -> bool:
-        """Note what these tasks are about to touch, and whether that overthrows a reduction."""
-        for task in tasks:
-            if task.pending is None:
-                continue
-            move, bit = _move(task), 1 << task.index
-            for thing in (*move.writes, *move.reads):
-                users = self._users.get(thing, 0)
-                self._users[thing] = users | bit
-                if users and not users & bit and not users & (users - 1):
-                    self._again = True
-                if not (move.waits or move.releases) and thing not in self._looked_at:
-                    self._looked_at.add(thing)
-                    self._again = self._again or thing in self._moved_left
-        return self._again
+    # -- one state -----------------------------------------------------------------------------
 
-    def _cannot_matter(self, task: Task) -> bool:
-        """Whether the task's next step may as well be done at once."""
-        move = _move(task)
-        things = (*move.writes, *move.reads)
-        if all(self._users[thing] == 1 << task.index for thing in things):
-            return True
-        if move.wants_change:  # and it can run, so it has been woken: nobody can undo that
-            return True
-        if not move.releases or any(thing in self._looked_at for thing in things):
-            return False
-        self._moved_left.update(things)
-        return True
+    def _pending(self, state: State, task: int) -> Pending:
+        """Tell what a task would do here."""
+        place = state[task]
+        pending: Pending = place.pending or place.views.find(state) or self._look(state, task)
+        if pending.move is not None:
+            self._reductions.learn(task, pending.move)
+        return pending
 
-    def _todo(self, runnable: Sequence[Task]) -> list[Task]:
+    def _moves(self, state: State) -> Moves:
+        """Tell who can run, and what each would do."""
+        moves = {}
+        for task in range(self._known.tasks):
+            enabled, move = self._pending(state, task)
+            if enabled and move is not None:
+                moves[task] = move
+        return moves
+
+    def _at_once(self, state: State, step: Step) -> Step | None:
+        """Return the next step of the task that took this one, if it need not be waited with.
+
+        One that goes with an acquisition is part of it: for whoever sleeps on it, the step touches
+        what both do.
+        """
+        if not self._reduce or len(self._path) >= STEP_LIMIT:
+            return None
+        task, before, enters = step
+        enabled, move = self._pending(state, task)
+        if not enabled or move is None:
+            return None
+        if self._reductions.cannot_matter(task, move):
+            return task, move, False
+        if not enters or move.waits:
+            return None
+        branch = self._branches[-1] if self._branches else None
+        if branch is not None and branch.depth == len(self._path) - 1:
+            branch.moves = {**branch.moves, task: both(before, move)}
+        return task, move, False
+
+    def _todo(self, state: State, moves: Moves, asleep: Moves) -> list[int]:
         """List whom to try here: those awake, or if the state is known, those newly awake."""
-        state = self._state()
-        self._follow(state, runnable)
-        before = self._visited.get(state)
+        number = self._numbers.setdefault(state, len(self._numbers))
+        self._follow(number, moves)
+        before = self._visited.get(number)
         if before is None:
-            self._visited[state] = frozenset(self._asleep)
-            return [task for task in runnable if task.index not in self._asleep]
-        self._visited[state] = before & self._asleep.keys()
-        return [t for t in runnable if t.index in before and t.index not in self._asleep]
+            self._visited[number] = frozenset(asleep)
+            return [task for task in moves if task not in asleep]
+        if not before:
+            return []
+        self._visited[number] = before & asleep.keys()
+        return [task for task in moves if task in before and task not in asleep]
 
-    def _follow(self, state: int, runnable: Sequence[Task]) -> None:
+    def _follow(self, number: int, moves: Moves) -> None:
         """Take down the way that leads here."""
-        schedule = self._machine.schedule
-        self.cyclic = self.cyclic or state in self._path
+        self.cyclic = self.cyclic or number in self._way
         if self._graph is not None:
-            self._graph.add_state(state, frozenset([task.index for task in runnable]))
-            if self._path:
-                self._graph.add_step(next(reversed(self._path)), schedule[-1].index, state)
-        self._path.setdefault(state, len(schedule))
+            self._graph.add_state(number, frozenset(moves))
+            if self._way:
+                self._graph.add_step(next(reversed(self._way)), self._path[-1], number)
+        self._way.setdefault(number, len(self._path))
 
-    def _state(self) -> int:
-        spinning = [States.spin_key(task) for task in self._machine.tasks if task.pending]
-        tasks = tuple([key for key, _, _ in self._keys])
-        return hash((self._of_run.world_key(), tasks, tuple(spinning)))
+    # -- steps ---------------------------------------------------------------------------------
 
-    def _branch(self, chosen: Task, todo: Sequence[Task], runnable: Sequence[Task]) -> None:
-        moves = {task.index: _move(task) for task in runnable}
-        left = [task.index for task in todo if task is not chosen]
-        depth = len(self._machine.schedule)
-        if left:
-            place = _Place(depth, left, moves, self._asleep, self._keys.copy(), chosen.index)
-            self._places.append(place)
-        self._asleep = self._asleep_after(chosen.index, self._asleep, moves[chosen.index])
+    def _take(self, state: State, task: int) -> State | None:
+        """Take a step; returns the state after it, or None if that was the end of the run."""
+        after = self._known.after(state, task) if self._look_up else None
+        if after is None:
+            live, extent = self._here(state), self._known.extent
+            after = None if live.bug else live.step(state, task)
+            if extent != self._known.extent:
+                raise _Overthrown
+        self._path.append(task)
+        return after
 
-    def _asleep_after(self, taken: int, asleep: dict[int, Move], move: Move) -> dict[int, Move]:
-        if not self._reduce:
-            return {}
-        return {t: m for t, m in asleep.items() if t != taken and not dependent(m, move)}
+    def _look(self, state: State, task: int) -> Pending:
+        """Go and see what a task could do in this state."""
+        live = self._here(state)
+        if live.bug:
+            raise _CutShort
+        live.look(state)
+        seen: Pending = state[task].views.find(state)
+        return seen
 
-    # -- from run to run -----------------------------------------------------------------------
+    def _here(self, state: State) -> Live:
+        """Return a run that has come to this state, where the search is."""
+        live = self._live or self._begin()
+        live.follow(self._path, state)
+        return live
 
-    def _go_back(self, schedule: list[int]) -> list[int] | None:
-        """Go back to the last place with a choice left; returns what leads there and on."""
-        if not self._places:
+    def _begin(self) -> Live:
+        self._live = Live(self.scenario, self._known, self._lockdep)
+        return self._live
+
+    def _end(self, state: State | None) -> Run:
+        """End the run that has come to where the search is: in this state, unless it is broken."""
+        live = self._here(state) if state is not None else self._live
+        assert live is not None
+        self._live = None
+        return live.end(self._observe)
+
+    def _leave(self) -> None:
+        """Give up the run that is under way."""
+        if self._live is not None:
+            self._live.close()
+            self._live = None
+
+    # -- from one way to the next --------------------------------------------------------------
+
+    def _go_back(self) -> _Way | None:
+        """Go back to the last state with a choice left; returns it, the choice, and who sleeps."""
+        if not self._branches:
             return None
-        place = self._places[-1]
-        place.asleep = {**place.asleep, place.chosen: place.moves[place.chosen]}
-        place.chosen = place.left.pop(0)
-        while next(reversed(self._path.values())) > place.depth:
-            self._path.popitem()
-        self._keys = place.keys.copy()
-        move = place.moves[place.chosen]
-        self._asleep = self._asleep_after(place.chosen, place.asleep, move)
-        if not place.left:
-            self._places.pop()
-        return [*schedule[: place.depth], place.chosen]
+        branch = self._branches[-1]
+        if self._reduce:
+            branch.asleep = {**branch.asleep, branch.taken: branch.moves[branch.taken]}
+        taken = branch.taken = branch.left.pop(0)
+        step = self._step(taken, branch.moves[taken])
+        if not branch.left:
+            self._branches.pop()
+        while next(reversed(self._way.values())) > branch.depth:
+            self._way.popitem()
+        del self._path[branch.depth :]
+        if self._live is not None and self._live.depth > branch.depth:
+            self._leave()
+        return branch.state, step, branch.asleep
 
     def _start_over(self) -> None:
-        self._visited.clear()
-        self._places.clear()
-        self._moved_left.clear()
-        self._path.clear()
-        self._asleep, self._keys = {}, []
+        self._leave()
+        for found in (self._visited, self._ends, self._branches, self._path, self._way):
+            found.clear()
+        self._reductions.start_over()
+        if self._graph is not None:
+            self._graph.clear()
         self.redundant, self.cyclic = 0, False
-
-
-def _move(task: Task) -> Move:
-    assert task.pending is not None
-    return move_of(task.pending)

@@ -38,16 +38,14 @@ def lockdep_assert_not_held(lock: Lock) -> None:
 def WARN_ON_ONCE(condition: object, text: str = "") -> bool:
     """Report a state that the program had ruled out. The run ends there. Returns False."""
     if condition:
-        name = machine.running.executing().name if machine.running else "The set-up"
-        _report(Warn(f"{name} warns{f' that {text}' if text else ''} ({here()})."))
+        _report(Warn(f"{_who()} warns{f' that {text}' if text else ''} ({here()})."))
     return False
 
 
 def BUG_ON(condition: object, text: str = "") -> None:
     """Report a state in which the program must not go on."""
     if condition:
-        name = machine.running.executing().name if machine.running else "The set-up"
-        _report(Bug(f"{name} cannot go on{f', because {text}' if text else ''} ({here()})."))
+        _report(Bug(f"{_who()} cannot go on{f', because {text}' if text else ''} ({here()})."))
 
 
 def _assert_hold(lock: Lock, must: str, holds: Callable[[Hold | None], bool]) -> None:
@@ -61,6 +59,10 @@ def _assert_hold(lock: Lock, must: str, holds: Callable[[Hold | None], bool]) ->
     _report(
         NotHeld(f"Whoever comes here must {must} {lock.name} ({here()}), and {task.name} {now}.")
     )
+
+
+def _who() -> str:
+    return machine.running.executing().name if machine.running else "The set-up"
 
 
 def _report(bug: KernelBug) -> NoReturn:

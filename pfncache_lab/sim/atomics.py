@@ -23,7 +23,7 @@ from .cell import Cell
 from .clock import Clock, join, joined
 from .machine import Task
 from .memory import Load, Store, Struct, fit_for_a_field
-from .op import Op
+from .op import Op, by_state
 from .shown import shown
 
 
@@ -194,6 +194,7 @@ class _Change(Store):
     def effect(self) -> Any:
         cell, task = self.cell, machine.me()
         old, self.before = cell.value, cell.message
+        task.seen.setdefault(cell, cell.version)
         if self.before is not None:
             task.context.observe(self.before)
         if self.ordered:
@@ -238,12 +239,12 @@ class _Compare(Op):
     def succeeds(self) -> bool:
         return bool(self.cell.value == self.old)
 
-    @property
-    def reads(self) -> tuple[int, ...]:  # type: ignore[override]
+    @by_state
+    def reads(self) -> tuple[int, ...]:
         return () if self.succeeds else (self.cell.id,)
 
-    @property
-    def writes(self) -> tuple[int, ...]:  # type: ignore[override]
+    @by_state
+    def writes(self) -> tuple[int, ...]:
         return (self.cell.id,) if self.succeeds else ()
 
     def effect(self) -> Any:

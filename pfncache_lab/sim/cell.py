@@ -34,7 +34,7 @@ class Cell:
         self.plain = plain
         self.value = value
         self.version = 0
-        """How often it was stored to: what a task that spins on it waits for."""
+        """How often its value has changed: what a task that spins on it waits for."""
         self.message: Clock | None = None
         """What its last store told those who load it: see barriers.py."""
         self.guards: list[Lock] | None = None
@@ -47,18 +47,26 @@ class Cell:
         self.history: list[tuple[Any, Clock | None]] | None = None
         """In a weak memory: every store with its message, and where a clock holds the view."""
 
-    def store(self, value: Any) -> None:
-        """Put a value in."""
-        self.value = value
-        self.version += 1
+    def store(self, value: Any) -> bool:
+        """Put a value in. Returns whether it is another one than before.
 
-    def publish(self, value: Any, message: Clock | None, clock: Clock) -> None:
-        """Put a value in, with what the store tells those who load it."""
-        self.store(value)
+        A task that spins with xchg() stores what is there already; that must wake nobody, and is
+        no progress of its own.
+        """
+        changed = self.value is not value and (type(self.value), self.value) != (type(value), value)
+        self.value = value
+        if changed or self.history is not None:  # in a weak memory, the version counts stores
+            self.version += 1
+        return changed
+
+    def publish(self, value: Any, message: Clock | None, clock: Clock) -> bool:
+        """Put a value in, with what the store tells those who load it. Returns as store() does."""
+        changed = self.store(value)
         self.message = message
         if self.history is not None:
             self.history.append((value, message))
             clock[self.slot] = self.version
+        return changed
 
     def told(self, clock: Clock) -> Clock | None:
         """Return the message of the store that a task with this clock has just loaded."""

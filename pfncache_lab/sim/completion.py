@@ -8,11 +8,11 @@ from collections.abc import Hashable
 from . import machine
 from .clock import Clock, join, joined
 from .named import Named
-from .op import Op
+from .op import OpOn
 from .sleeping import might_sleep
 
 ALL = 1 << 30
-"""So often is it done after complete_all(): more often than anybody waits."""
+"""So often is it done after complete_all(), and stays so, however many wait."""
 
 
 class Completion(Named):
@@ -28,25 +28,29 @@ class Completion(Named):
         """Return how often it is done."""
         return self.done
 
+    def count(self, all: bool) -> None:
+        """Be done once more, or for good."""
+        self.done = ALL if all or self.done == ALL else self.done + 1
+
     def __repr__(self) -> str:
-        times = "for everybody" if self.done >= ALL // 2 else f"{self.done} times"
+        times = "for everybody" if self.done == ALL else f"{self.done} times"
         return f"<Completion {self.name}, {f'done {times}' if self.done else 'not done'}>"
 
 
 def complete(completion: Completion) -> None:
     """Let one task through that waits, now or later. May be called in an interrupt."""
     if running := completion._machine():
-        running.step(_Complete(completion, 1))
+        running.step(_Complete(completion))
     else:
-        completion.done += 1
+        completion.count(False)
 
 
 def complete_all(completion: Completion) -> None:
     """Let everybody through, now and later."""
     if running := completion._machine():
-        running.step(_Complete(completion, ALL))
+        running.step(_Complete(completion, all=True))
     else:
-        completion.done += ALL
+        completion.count(True)
 
 
 def wait_for_completion(completion: Completion) -> None:
@@ -64,55 +68,44 @@ def reinit_completion(completion: Completion) -> None:
         completion.done = 0
 
 
-class _CompletionOp(Op):
-    __slots__ = ("completion", "writes")
-
-    def __init__(self, completion: Completion) -> None:
-        self.completion = completion
-        self.writes = (completion.id,)
-
-    def future(self) -> str:
-        return f"{self.kind} {self.completion.name}"
-
-
-class _Complete(_CompletionOp):
-    __slots__ = ("times",)
+class _Complete(OpOn[Completion]):
+    __slots__ = ("all",)
     kind = "complete"
     releases = True
 
-    def __init__(self, completion: Completion, times: int) -> None:
+    def __init__(self, completion: Completion, all: bool = False) -> None:
         super().__init__(completion)
-        self.times = times
+        self.all = all
 
     def effect(self) -> None:
-        task, completion = machine.me(), self.completion
-        completion.done = min(completion.done + self.times, ALL)
+        task, completion = machine.me(), self.on
+        completion.count(self.all)
         completion.clock = joined(completion.clock, task.context.clock)
         task.context.clock[task.index] += 1
 
 
-class _Wait(_CompletionOp):
+class _Wait(OpOn[Completion]):
     __slots__ = ()
     kind = "wait for"
     waits = True
 
     def enabled(self) -> bool:
-        return self.completion.done > 0
+        return self.on.done > 0
 
     def effect(self) -> None:
-        completion = self.completion
-        if completion.done < ALL // 2:
+        completion = self.on
+        if completion.done != ALL:
             completion.done -= 1
         if completion.clock is not None:
             join(machine.me().context.clock, completion.clock)
 
     def reason(self) -> str:
-        return f"it sleeps until somebody completes {self.completion.name}"
+        return f"it sleeps until somebody completes {self.on.name}"
 
 
-class _Reinit(_CompletionOp):
+class _Reinit(OpOn[Completion]):
     __slots__ = ()
     kind = "reinitialise"
 
     def effect(self) -> None:
-        self.completion.done = 0
+        self.on.done = 0

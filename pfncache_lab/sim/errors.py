@@ -76,8 +76,9 @@ class RecursiveLock(LockMisuse):
 class BadUnlock(LockMisuse):
     """A task released a lock that it does not hold, or that it holds in another way.
 
-    Common causes: two unlocks on one path, often an error path; the unlock of the other kind;
-    a lock that one task takes and another one is meant to release.
+    The same goes for interrupts and preemption that it has not disabled. Common causes: two unlocks
+    on one path, often an error path; the unlock of the other kind; a lock that one task takes and
+    another one is meant to release.
     """
 
 

@@ -13,17 +13,19 @@ from . import machine
 from .clock import Clock, join
 from .context import Hold
 from .errors import BadUnlock, RecursiveLock
-from .lock_steps import Acquire, Init, Release, TryAcquire, irq_mismatch
+from .lock_steps import Acquire, Init, Steps, irq_mismatch
 from .machine import Machine, Task
 from .named import Named
 from .site import program_frame
-from .sleeping import might_sleep
+from .sleeping import local_irq_enable, might_sleep
 
 
 class Lock(Named):
     """A lock: `lock = SpinLock()` in a Struct gives each struct its own, named after the field."""
 
     spins: bool = True
+    shareable = False
+    """Whether several can hold it, in some way (Steps says so)."""
 
     def __init__(self, name: str = "", order_class: str = "") -> None:
         """Make a lock. Locks of one `order_class` obey the same order; by default, the name."""
@@ -45,19 +47,18 @@ class Lock(Named):
     def init(self) -> None:
         """Make it as new: a step, for whoever holds it at this moment loses it."""
         if running := self._machine():
-            running.executing()
             running.step(Init(self))
 
     # -- the steps of every kind of lock -------------------------------------------------------
 
-    def _take(self, op: Acquire, subclass: int = 0, disable_irqs: bool = False) -> None:
-        """Take the lock by `op`, after the checks. Outside a run there is nobody to wait for."""
+    def _take(self, steps: Steps, subclass: int = 0, disable_irqs: bool = False) -> None:
+        """Take the lock, after the checks. Outside a run there is nobody to wait for."""
         if (running := self._machine()) is None:
             return
         task = running.executing()
         if not self.spins and task.context.why_atomic():
             might_sleep(f"take the sleeping lock {self.name}")
-        wish = self._wish(op.shared, subclass)
+        wish = self._wish(steps.take.shared, subclass)
         if task.context.held and (mine := task.context.hold(self)):
             running.report(
                 RecursiveLock(_RECURSIVE.format(task.name, self.name, wish.site, mine.since()))
@@ -66,18 +67,18 @@ class Lock(Named):
             task.context.irqs_off += 1
             wish.irqs_off = True
         if lockdep := running.lockdep:
-            bug = lockdep.wants(task, wish, unqueued=op.shared and task.context.hard_irq)
+            bug = lockdep.wants(task, wish, unqueued=wish.shared and task.context.hard_irq)
             if bug := bug or (lockdep.takes(task, wish) if self.spins else None):
                 running.report(bug)
-        running.step(op)
+        running.step(steps.take)
         self._taken(running, task, wish)
 
-    def _try(self, op: TryAcquire) -> bool:
+    def _try(self, steps: Steps) -> bool:
         """Take the lock if nobody has to be waited for; no deadlock can come of that."""
         if (running := self._machine()) is None:
             return True
-        task, wish = running.executing(), self._wish(op.shared, 0)
-        if not running.step(op):
+        task, wish = running.executing(), self._wish(steps.take.shared, 0)
+        if not running.step(steps.attempt):
             return False
         if (lockdep := running.lockdep) and self.spins and (bug := lockdep.takes(task, wish)):
             running.report(bug)
@@ -95,16 +96,17 @@ class Lock(Named):
         if self.readers_clock is not None and not hold.shared:
             join(context.clock, self.readers_clock)
 
-    def _drop(self, op: Release, enable_irqs: bool = False) -> None:
+    def _drop(self, steps: Steps, enable_irqs: bool = False) -> None:
+        """Give the lock back."""
         if (running := self._machine()) is None:
             return
         task = running.executing()
         hold = task.context.hold(self)
-        running.step(op)
+        running.step(steps.drop)
         if hold is not None and hold.irqs_off is not enable_irqs:
-            running.report(BadUnlock(irq_mismatch(op, task, hold)))
+            running.report(BadUnlock(irq_mismatch(self, task, hold)))
         if enable_irqs:
-            task.context.irqs_off -= 1
+            local_irq_enable()
 
     def _wish(self, shared: bool, subclass: int) -> Hold:
         order_class = f"{self.order_class}/{subclass}" if subclass else self.order_class
@@ -142,4 +144,4 @@ _RECURSIVE = (
 def _waiting_for(lock: Lock) -> list[Task]:
     tasks = machine.running.tasks if machine.running else []
     ops = [(task, task.pending) for task in tasks]
-    return [t for t, op in ops if isinstance(op, Acquire) and op.lock is lock and not op.enabled()]
+    return [t for t, op in ops if isinstance(op, Acquire) and op.on is lock and not op.enabled()]

@@ -4,80 +4,94 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from . import machine
 from .clock import joined
 from .context import Hold
 from .errors import BadUnlock, HeldLockInit, KernelBug
 from .machine import Task
-from .op import Op
+from .op import Op, OpOn, by_state
 from .site import here
 
 if TYPE_CHECKING:
     from .lock import Lock
 
 
-class _LockOp(Op):
-    __slots__ = ("lock", "reads", "writes")
-    shared: ClassVar[bool] = False
+class Steps:
+    """The steps of one way to hold a lock: alone or, with `shared`, together with others.
 
-    def __init__(self, lock: Lock) -> None:
-        self.lock = lock
-        self.reads = (lock.id,) if self.shared else ()  # readers commute
-        self.writes = () if self.shared else (lock.id,)
+    The three words are what the trace calls them: "read_lock", "read_unlock", "read_trylock".
+    """
 
-    def future(self) -> str:
-        return f"{self.kind} {self.lock.name}"
+    __slots__ = ("take", "drop", "attempt")
+
+    def __init__(
+        self, lock: Lock, take: str, drop: str, attempt: str, *, shared: bool = False
+    ) -> None:
+        lock.shareable = lock.shareable or shared
+        self.take = Acquire(lock, take, shared)
+        self.drop = Release(lock, drop, shared)
+        self.attempt = TryAcquire(self.take, attempt)
+
+
+class _LockOp(OpOn["Lock"]):
+    __slots__ = ("kind", "shared")
+
+    def __init__(self, lock: Lock, kind: str, shared: bool) -> None:
+        super().__init__(lock, commute=shared)
+        self.kind = kind
+        self.shared = shared
 
 
 class Acquire(_LockOp):
     """Take a lock, once it can be had."""
 
     __slots__ = ()
-    kind = "lock"
     waits = acquires = True
 
     def enabled(self) -> bool:
-        lock = self.lock
+        lock = self.on
         return lock.writer is None and (self.shared or not lock.readers)
 
     def effect(self) -> None:
         if self.shared:
-            self.lock.readers.append(machine.me())
+            self.on.readers.append(machine.me())
         else:
-            self.lock.writer = machine.me()
+            self.on.writer = machine.me()
 
     def reason(self) -> str:
-        return f"it waits to {self.kind} {self.lock.name}, which {self.lock.held_by()}"
+        return f"it waits to {self.future()}, which {self.on.held_by()}"
 
     def blockers(self) -> Sequence[Task]:
-        return self.lock.holders
+        return self.on.holders
 
 
 class TryAcquire(Op):
-    """Take a lock if it can be had at once. One that cannot has only been looked at."""
+    """Take a lock if it can be had at once. One that cannot has only been looked at.
 
-    __slots__ = ("acquire",)
-    kind = "trylock"
+    But readers commute, and so count as having only looked, too, while they decide whether a writer
+    gets in. So a writer who fails because of readers must count as a write, or nobody would try it
+    before them.
+    """
 
-    def __init__(self, acquire: Acquire) -> None:
+    __slots__ = ("acquire", "kind")
+
+    def __init__(self, acquire: Acquire, kind: str) -> None:
         self.acquire = acquire
+        self.kind = kind
 
-    @property
-    def shared(self) -> bool:
-        return self.acquire.shared
+    @by_state
+    def reads(self) -> tuple[int, ...]:
+        return () if self.writes else (self.acquire.on.id,)
 
-    @property
-    def reads(self) -> tuple[int, ...]:  # type: ignore[override]
-        return () if self.writes else (self.acquire.lock.id,)
-
-    @property
-    def writes(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.acquire.writes if self.acquire.enabled() else ()
+    @by_state
+    def writes(self) -> tuple[int, ...]:
+        acquire = self.acquire
+        return acquire.writes if acquire.enabled() or acquire.on.readers else ()
 
     def effect(self) -> bool:
-        lock = self.acquire.lock
+        lock = self.acquire.on
         if not self.acquire.enabled():
             machine.me().seen.setdefault(lock, lock.version)
             return False
@@ -85,7 +99,7 @@ class TryAcquire(Op):
         return True
 
     def future(self) -> str:
-        return f"{self.kind} {self.acquire.lock.name}"
+        return f"{self.kind} {self.acquire.on.name}"
 
     def past(self, result: object) -> str:
         return f"{self.future()} → {result}"
@@ -95,11 +109,10 @@ class Release(_LockOp):
     """Give a lock back."""
 
     __slots__ = ()
-    kind = "unlock"
     releases = True
 
     def effect(self) -> None:
-        lock, task = self.lock, machine.me()
+        lock, task = self.on, machine.me()
         context, running = task.context, machine.running
         assert running is not None
         hold = context.hold(lock)
@@ -118,7 +131,7 @@ class Release(_LockOp):
 
 
 def _bad_unlock(op: Release, task: Task, hold: Hold | None) -> KernelBug:
-    lock = op.lock
+    lock = op.on
     what = f"{task.name} wants to {op.future()} ({here()})"
     if hold is not None:
         how = "for reading" if hold.shared else "for writing"
@@ -138,9 +151,9 @@ def _bad_unlock(op: Release, task: Task, hold: Hold | None) -> KernelBug:
     )
 
 
-def irq_mismatch(op: Release, task: Task, hold: Hold) -> str:
+def irq_mismatch(lock: Lock, task: Task, hold: Hold) -> str:
     """Say that a lock was taken with interrupts disabled and not so released, or vice versa."""
-    what = f"{task.name} took {op.lock.name} {hold.since()}"
+    what = f"{task.name} took {lock.name} {hold.since()}"
     if hold.irqs_off:
         return (
             f"{what} with an _irq function, and releases it with one that leaves interrupts "
@@ -152,26 +165,21 @@ def irq_mismatch(op: Release, task: Task, hold: Hold) -> str:
     )
 
 
-class Init(Op):
+class Init(OpOn["Lock"]):
     """Make a lock as new."""
 
-    __slots__ = ("lock", "writes")
-    kind = "init"
-
-    def __init__(self, lock: Lock) -> None:
-        self.lock = lock
-        self.writes = (lock.id,)
+    __slots__ = ()
+    kind = "initialise"
 
     def effect(self) -> None:
-        if self.lock.holders and machine.running:
-            machine.running.report(
+        running = machine.running
+        assert running is not None
+        if self.on.holders:
+            running.report(
                 HeldLockInit(
-                    f"{machine.me().name} initialises {self.lock.name} ({here()}), but "
-                    f"{self.lock.held_by()}. The lock forgets its holder, and the next one gets in "
+                    f"{machine.me().name} initialises {self.on.name} ({here()}), but "
+                    f"{self.on.held_by()}. The lock forgets its holder, and the next one gets in "
                     "as well. Initialise a lock once, before anybody else can see it."
                 )
             )
-        self.lock.version += 1
-
-    def future(self) -> str:
-        return f"initialise {self.lock.name}"
+        self.on.version += 1

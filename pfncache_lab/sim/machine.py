@@ -13,7 +13,8 @@ Everything that is not determined by the program is one call: `oracle.choose(run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -26,7 +27,7 @@ from .lockup import Lockup, Watchdog
 from .op import Op
 from .recorder import Recorder
 from .site import program_frame
-from .stuck import left_behind, not_determined, still_running, stuck
+from .stuck import left_behind, not_determined, settle, still_running
 from .task import Oracle as Oracle
 from .task import Task as Task
 from .trace import State, Trace
@@ -44,7 +45,7 @@ class Machine:
         self,
         oracle: Oracle,
         snapshot: Callable[[], State] | None = None,
-        script: Sequence[int] = (),
+        script: Iterable[int] = (),
         watch: Callable[[], KernelBug | None] | None = None,
         lockdep: LockDep | None = None,
     ) -> None:
@@ -55,7 +56,7 @@ class Machine:
         A search hands the same `lockdep` to all its runs; without one, lock order is not checked.
         """
         self.oracle = oracle
-        self.script = script
+        self.script = list(script)
         self._watch = watch
         self.lockdep = lockdep
         self.memory: WeakMemory | None = None
@@ -67,7 +68,7 @@ class Machine:
         self.recorder = Recorder(snapshot) if snapshot else None
         self.hub: greenlet | None = None
         self._fault: BaseException | None = None
-        self._starting = self._stopping = False
+        self._started = self._starting = self._waiting = self._stopping = False
 
     def spawn(self, name: str, body: Callable[[], object], companion: bool = False) -> None:
         """Add a task. It runs nothing before `run`."""
@@ -79,17 +80,28 @@ class Machine:
 
     def run(self) -> None:
         """Run to the end, or to where the oracle stops; see `bug`, `schedule` and `trace`."""
-        global running
-        if running is not None:
-            raise ModelError("A task cannot run a machine of its own.")
-        running, self.hub = self, getcurrent()
-        try:
-            with watched(Watchdog(self).tick):
-                self._run()
-        finally:
-            running = None
+        with self._running():
+            try:
+                self._drive()
+                if self.recorder is not None:
+                    self.trace = self.recorder.trace(self.tasks)
+            finally:
+                self._unwind()
         if self._fault is not None:
             raise self._fault
+
+    def walk(self, steps: Iterable[int] = ()) -> None:
+        """Take these steps, go on to where the oracle stops, wait there; in the end, `close`."""
+        self.script += steps
+        with self._running():
+            self._drive()
+        if self._fault is not None:
+            raise self._fault
+
+    def close(self) -> None:
+        """End the tasks that have not finished, so that no frame of theirs outlives the run."""
+        with self._running():
+            self._unwind()
 
     def step(self, op: Op) -> Any:
         """Announce `op`, wait until this task is chosen, then do it; returns what it returns.
@@ -104,7 +116,7 @@ class Machine:
             task.frame = program_frame(2)
         self._yield(task)
         result = op.effect() if self.recorder is None else self.recorder.do(task, op)
-        task.results = [result]
+        task.results, task.touched = [result], []
         return result
 
     def executing(self) -> Task:
@@ -129,32 +141,38 @@ class Machine:
 
     # -- one run ---------------------------------------------------------------------------
 
-    def _run(self) -> None:
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        global running
+        if running is not None:
+            raise ModelError("A task cannot run a machine of its own.")
+        running, self.hub = self, getcurrent()
         try:
-            self._start()
-            self._drive()
-            if self.recorder is not None:
-                self.trace = self.recorder.trace(self.tasks)
+            with watched(Watchdog(self).tick):
+                yield
         finally:
-            self._unwind()
+            running = None
 
     def _start(self) -> None:
         """Run each task up to its first operation: nobody can observe what comes before."""
-        self._starting = True
+        self._started = self._starting = True
         size = self.memory.size if self.memory else len(self.tasks)
         for task in self.tasks:
             task.context.begin(task.index, size)
             task.greenlet = greenlet(self._body)
             self._resume(task, task)
-            if self.bug is not None:
+            if self.bug is not None or self._fault is not None:
                 break
         self._starting = False
         self.current = None
 
     def _drive(self) -> None:
         """Resume whom the oracle chooses. Control is back here when a task ends or all stop."""
+        self._waiting = False
+        if not self._started:
+            self._start()
         while self.bug is None and self._fault is None:
-            task = self._choose()
+            task = None if self._waiting else self._choose()
             if task is None:
                 return
             self._resume(task)
@@ -169,7 +187,7 @@ class Machine:
         if chosen is task:
             return
         if chosen is None:
-            self._stopping = True
+            self._waiting = True
             self.hub.switch()
         else:
             self._resume(chosen)
@@ -207,16 +225,9 @@ class Machine:
     def _ask(self) -> Task | None:
         if self._watch is not None and (bug := self._look(self._watch)):
             raise bug
-        runnable = [
-            task
-            for task in self.tasks
-            if (op := task.pending) is not None and (not op.waits or op.enabled())
-        ]
+        runnable = [t for t in self.tasks if (op := t.pending) and (not op.waits or op.enabled())]
         if not runnable:
-            if waiting := [t for t in self.tasks if t.pending and not t.companion]:
-                raise stuck(waiting)
-            for companion in self.tasks:
-                companion.pending = None
+            settle(self.tasks)
             return None
         if len(self.schedule) >= STEP_LIMIT:
             raise StepLimit(still_running(STEP_LIMIT, (self.current, *self.tasks)))
@@ -236,27 +247,20 @@ class Machine:
         try:
             task.body()
             if leak := left_behind(task):
-                self._went_wrong(leak)
+                raise leak
         except (GreenletExit, Lockup):
             return
         except (KeyboardInterrupt, TimeLimit):
             raise  # meant for whoever has called run()
-        except KernelBug as bug:
-            self._went_wrong(bug)
         except ModelError as fault:
             self._fault = fault
         except BaseException as error:
-            self._went_wrong(crashed(task.name, error))
+            if self.bug is None and not self._stopping:  # in one that is unwound it is no news
+                self.bug = error if isinstance(error, KernelBug) else crashed(task.name, error)
         if not self._stopping:
             task.pending = None
 
-    def _went_wrong(self, bug: KernelBug) -> None:
-        """Keep the first bug: what a task raises while it is unwound is no news."""
-        if self.bug is None and not self._stopping:
-            self.bug = bug
-
     def _unwind(self) -> None:
-        """End the tasks that have not finished, so that no frame of theirs outlives the run."""
         self._stopping = True
         interrupts: list[BaseException] = []
         for task in self.tasks:

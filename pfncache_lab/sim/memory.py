@@ -15,6 +15,7 @@ happens. So it is enough to try every order of the steps (Netzer and Miller 1992
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import cache
 from reprlib import recursive_repr
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -79,6 +80,7 @@ class Struct:
         )
 
     @classmethod
+    @cache  # a search makes the same struct anew for each of its runs
     def _declared(cls, kind: type[T]) -> dict[str, T]:
         owners = reversed(cls.__mro__)
         return {n: f for c in owners for n, f in vars(c).items() if isinstance(f, kind)}
@@ -201,7 +203,11 @@ def _follow(struct: Struct, path: str) -> Lock:
     thing: Any = struct
     for name in path.split("."):
         cells = thing._cells if isinstance(thing, Struct) else {}
-        thing = cells[name].value if name in cells else getattr(thing, name)
+        if name in cells:
+            thing = cells[name].value
+            machine.me().touched.append(cells[name].id)
+        else:
+            thing = getattr(thing, name)
     lock: Lock = thing
     return lock
 
@@ -254,8 +260,7 @@ class Store(Op):
         task = machine.me()
         if self.cell.plain:
             marked_access(self.cell, "stores")
-        task.stored = True
-        self.cell.publish(self.value, self.message(task), task.context.clock)
+        task.stored |= self.cell.publish(self.value, self.message(task), task.context.clock)
 
     def message(self, task: Task) -> Clock | None:
         """Return what this store tells those who load it."""

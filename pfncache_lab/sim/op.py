@@ -7,11 +7,15 @@ read or write of simulated shared state is an operation, an oracle's included, o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar, cast
+
+from .errors import ModelError
 
 if TYPE_CHECKING:
     from .task import Task
+
+T = TypeVar("T")
 
 
 class Op:
@@ -32,11 +36,16 @@ class Op:
         complete, wake up        writes=(c,)      releases
         wait_for_completion      reads or writes=(c,)   waits
 
-    Two operations are dependent when one writes what the other reads or writes.
+    Two operations are dependent when one writes what the other reads or writes. Most operations
+    are about one object, and OpOn declares that for them.
+
+    Readers of a lock change it, and are declared as if they only looked, for they commute. So
+    whoever can tell whether one is there must be declared as a write, even one that changes
+    nothing: a write_trylock that readers make fail, a spin that waits until they are gone.
     """
 
     __slots__ = ()
-    kind: ClassVar[str]
+    kind: str
     """What sort of operation this is, for pictures: 'load', 'store', 'spin'."""
 
     waits: ClassVar[bool] = False
@@ -51,9 +60,15 @@ class Op:
     """It waits until any of the objects it reads is written by another task: a spin."""
 
     reads: tuple[int, ...] = ()
-    """Objects it looks at. May be a property, asked while the operation is pending."""
+    """Objects it looks at. What depends on the state of an object is declared with `by_state`."""
     writes: tuple[int, ...] = ()
     """Objects it changes. What it writes it need not list under `reads` as well."""
+
+    def __init_subclass__(cls) -> None:
+        """Refuse an operation that blocks and does not say so: nobody would ask `enabled`."""
+        super().__init_subclass__()
+        if cls.enabled is not Op.enabled and not cls.waits:
+            raise ModelError(f"{cls.__name__} has its own enabled(), and so needs `waits = True`.")
 
     def enabled(self) -> bool:
         """Tell whether the operation can happen now. Must not change anything.
@@ -81,3 +96,41 @@ class Op:
     def blockers(self) -> Sequence[Task]:
         """Name the tasks without which it can never be enabled: the holders of a lock."""
         return ()
+
+
+def by_state(ask: Callable[[Any], T]) -> T:
+    """Make `reads` or `writes` a property: asked as long as the operation is pending, as it is now.
+
+    For the type checker it stays the attribute that it is in Op.
+    """
+    return cast(T, property(ask))
+
+
+class Thing(Protocol):
+    """What an operation is about."""
+
+    id: int
+    name: str
+
+
+N = TypeVar("N", bound=Thing)
+
+
+class OpOn(Op, Generic[N]):
+    """An operation on one object. It counts as a write, which is dependent on every other.
+
+    Those that `commute` with each other, such as readers, have only looked at the object, as far
+    as others can tell.
+    """
+
+    __slots__ = ("on", "reads", "writes")
+
+    def __init__(self, on: N, *, commute: bool = False) -> None:
+        """Announce it."""
+        self.on = on
+        self.reads = (on.id,) if commute else ()
+        self.writes = () if commute else (on.id,)
+
+    def future(self) -> str:
+        """Name it by its kind: 'complete done'."""
+        return f"{self.kind} {self.on.name}"

@@ -73,6 +73,7 @@ def plain_load(struct: Struct, field: shared[Any]) -> Any:
     if cell.stores:
         check(cell, access, "loads", guards)
     cell.loads[task.index, False] = access
+    task.touched.append(cell.id)
     task.seen.setdefault(cell, cell.version)
     task.results.append(cell.value)
     if running.recorder is not None:
@@ -93,8 +94,8 @@ def plain_store(struct: Struct, field: shared[Any], value: Any) -> None:
     access = Access(running, task, sys._getframe(_PROGRAM + 1), False)  # Struct.__setattr__
     check(cell, access, "stores", guards)
     cell.stores[task.index, False] = access
-    task.stored = True
-    cell.store(value)
+    task.touched.append(cell.id)
+    task.stored |= cell.store(value)
     if running.recorder is not None:
         running.recorder.note(task, f"store {cell.name} ← {shown(value)}")
 

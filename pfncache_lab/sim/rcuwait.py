@@ -23,12 +23,15 @@ from .barriers import smp_mb
 from .clock import Clock, join, joined
 from .machine import Task
 from .named import Named
-from .op import Op
+from .op import Op, OpOn, by_state
 from .sleeping import might_sleep
 
 TASK_RUNNING = "running"
 TASK_INTERRUPTIBLE = "interruptible"
 TASK_UNINTERRUPTIBLE = "uninterruptible"
+
+NOBODY, NOBODY_ASLEEP = "nobody", "nobody asleep"
+"""What a wake-up has found, if not a sleeper."""
 
 
 class Sleeper(Named):
@@ -93,10 +96,15 @@ def schedule() -> None:
         running.step(_Schedule(_sleeper(running.executing())))
 
 
-def rcuwait_wake_up(wait: RcuWait) -> None:
-    """Wake who is there. Nobody there, or somebody awake: then there is nothing to do."""
+def rcuwait_wake_up(wait: RcuWait) -> bool:
+    """Wake who is there. Nobody there, or somebody awake: then there is nothing to do.
+
+    Returns whether somebody slept, and does no more.
+    """
+    smp_mb()  # or what was stored before could be seen after the look at who is there
     if running := wait._machine():
-        running.step(_WakeUp(wait))
+        return running.step(_WakeUp(wait)) not in (NOBODY, NOBODY_ASLEEP)
+    return False
 
 
 def rcuwait_wait_event(wait: RcuWait, condition: Callable[[], object]) -> None:
@@ -117,60 +125,57 @@ def _sleeper(task: Task) -> Sleeper:
     return task.context.sleeper
 
 
-class _Enter(Op):
-    __slots__ = ("wait", "task", "writes")
+class _Enter(OpOn[RcuWait]):
+    __slots__ = ("task",)
     kind = "enter"
 
     def __init__(self, wait: RcuWait, task: Task | None) -> None:
-        self.wait = wait
+        super().__init__(wait)
         self.task = task
-        self.writes = (wait.id,)
 
     def effect(self) -> None:
-        self.wait.task = self.task
+        self.on.task = self.task
 
     def future(self) -> str:
-        return f"{'prepare to wait on' if self.task else 'leave'} {self.wait.name}"
+        return f"{'prepare to wait on' if self.task else 'leave'} {self.on.name}"
 
 
-class _SetState(Op):
-    __slots__ = ("sleeper", "value", "writes")
-    kind = "set state"
+class _SetState(OpOn[Sleeper]):
+    __slots__ = ("value",)
+    kind = "set"
 
     def __init__(self, sleeper: Sleeper, value: str) -> None:
-        self.sleeper = sleeper
+        super().__init__(sleeper)
         self.value = value
-        self.writes = (sleeper.id,)
 
     def effect(self) -> None:
-        self.sleeper.value = self.value
+        self.on.value = self.value
 
     def future(self) -> str:
-        return f"set {self.sleeper.name} to {self.value}"
+        return f"set {self.on.name} to {self.value}"
 
 
-class _Schedule(Op):
-    __slots__ = ("sleeper", "reads")
+class _Schedule(OpOn[Sleeper]):
+    __slots__ = ()
     kind = "schedule"
     waits = True
 
     def __init__(self, sleeper: Sleeper) -> None:
-        self.sleeper = sleeper
-        self.reads = (sleeper.id,)
+        super().__init__(sleeper, commute=True)
 
     def enabled(self) -> bool:
-        return self.sleeper.value == TASK_RUNNING
+        return self.on.value == TASK_RUNNING
 
     def effect(self) -> None:
-        if self.sleeper.clock is not None:
-            join(machine.me().context.clock, self.sleeper.clock)
+        if self.on.clock is not None:
+            join(machine.me().context.clock, self.on.clock)
 
     def future(self) -> str:
         return "schedule"
 
     def reason(self) -> str:
-        early = f" {self.sleeper.early}" if self.sleeper.early else ""
-        return f"it sleeps until somebody wakes it.{early}"
+        early = f". {self.on.early}" if self.on.early else ""
+        return f"it sleeps until somebody wakes it{early}"
 
 
 class _WakeUp(Op):
@@ -182,22 +187,22 @@ class _WakeUp(Op):
         self.wait = wait
         self.reads = (wait.id,)
 
-    @property
-    def writes(self) -> tuple[int, ...]:  # type: ignore[override]
+    @by_state
+    def writes(self) -> tuple[int, ...]:
         # Who stands there changes only by a write to `wait`, which this reads.
         return (_sleeper(self.wait.task).id,) if self.wait.task else ()
 
     def effect(self) -> str:
         task = self.wait.task
         if task is None:
-            return "nobody"
+            return NOBODY
         sleeper, waker = _sleeper(task), machine.me()
         if sleeper.value == TASK_RUNNING:
             sleeper.early = (
                 f"{waker.name} woke it at step {_step()}, when it was still awake. "
                 "Announce the sleep, with set_current_state(), before the last look"
             )
-            return "nobody asleep"
+            return NOBODY_ASLEEP
         sleeper.value = TASK_RUNNING
         sleeper.clock = joined(sleeper.clock, waker.context.clock)
         waker.context.clock[waker.index] += 1

@@ -45,9 +45,13 @@ def here() -> Site:
 
 
 def program_frame(above: int = 1) -> FrameType:
-    """Return the innermost frame that is not of this package; so many above are known to be."""
+    """Return the innermost frame that is not of this package; so many above are known to be.
+
+    A module of another floor that sets `PRIMITIVES = True` counts as this package: each of its
+    functions is one step, and the line that matters is its caller's.
+    """
     frame = first = sys._getframe(above)
-    while frame.f_globals.get("__package__") == __package__:
+    while (names := frame.f_globals).get("__package__") == __package__ or "PRIMITIVES" in names:
         if frame.f_back is None:
             return first  # a companion's, see weak.py: it is all ours
         frame = frame.f_back

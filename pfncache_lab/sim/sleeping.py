@@ -9,10 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from . import machine
-from .errors import SleepInAtomic
+from .errors import BadUnlock, SleepInAtomic
 from .site import here
 
 P = ParamSpec("P")
@@ -72,7 +72,10 @@ def preempt_disable() -> None:
 def preempt_enable() -> None:
     """End such a part."""
     if machine.running is not None:
-        machine.running.executing().context.preempt_off -= 1
+        context = machine.running.executing().context
+        if not context.preempt_off:
+            _report_too_many("preemption")
+        context.preempt_off -= 1
 
 
 def local_irq_disable() -> None:
@@ -82,6 +85,20 @@ def local_irq_disable() -> None:
 
 
 def local_irq_enable() -> None:
-    """Let interrupts in again."""
+    """Let interrupts in again, if that was the outermost local_irq_disable()."""
     if machine.running is not None:
-        machine.running.executing().context.irqs_off -= 1
+        context = machine.running.executing().context
+        if not context.irqs_off:
+            _report_too_many("interrupts")
+        context.irqs_off -= 1
+
+
+def _report_too_many(what: str) -> NoReturn:
+    running = machine.running
+    assert running is not None
+    running.report(
+        BadUnlock(
+            f"{running.executing().name} enables {what} ({here()}), and has not disabled {what}. "
+            "That is once too often; look at the paths that lead here."
+        )
+    )

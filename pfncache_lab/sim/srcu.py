@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from . import machine
+from .blocks import goes_on
 from .clock import Clock, join, joined
 from .context import Hold
-from .errors import BadUnlock, Deadlock
-from .locks import goes_on
+from .errors import BadUnlock, LockLeak, RecursiveLock
 from .machine import Task
 from .named import Named
-from .op import Op
+from .op import OpOn
 from .site import here, program_frame
 from .sleeping import might_sleep
 
@@ -46,8 +46,16 @@ class Srcu(Named):
 
     def new_section(self, task: Task) -> int:
         """Number a read section. The numbers come again: else a loop never sees a state twice."""
-        first = task.index * NESTING
-        return next(n for n in range(first, first + NESTING) if n not in self.sections)
+        for section in range(task.index * NESTING, (task.index + 1) * NESTING):
+            if section not in self.sections:
+                return section
+        assert machine.running is not None
+        machine.running.report(
+            LockLeak(
+                f"{task.name} is in {NESTING} read sections of {self.name} ({here()}): it begins "
+                "them and does not end them."
+            )
+        )
 
     def __repr__(self) -> str:
         names = sorted({task.name for task in self.sections.values()})
@@ -99,7 +107,7 @@ def synchronize_srcu(srcu: Srcu) -> None:
     task = running.executing()
     if mine := task.context.hold(srcu):
         running.report(
-            Deadlock(
+            RecursiveLock(
                 f"{task.name} waits for the readers of {srcu.name} ({here()}), and is one of them "
                 f"{mine.since()}. It waits for itself, for ever."
             )
@@ -111,97 +119,81 @@ def synchronize_srcu(srcu: Srcu) -> None:
     running.step(_WaitForReaders(srcu, task))
 
 
-class _ReadLock(Op):
-    __slots__ = ("srcu", "reads")
+class _ReadLock(OpOn[Srcu]):
+    __slots__ = ()
     kind = "srcu_read_lock"
 
     def __init__(self, srcu: Srcu) -> None:
-        self.srcu = srcu
-        self.reads = (srcu.id,)  # readers commute
+        super().__init__(srcu, commute=True)
 
     def effect(self) -> int:
-        srcu, task = self.srcu, machine.me()
+        srcu, task = self.on, machine.me()
         section = srcu.new_section(task)
         srcu.sections[section] = task
         if srcu.writers_clock is not None:
             join(task.context.clock, srcu.writers_clock)
         return section
 
-    def future(self) -> str:
-        return f"{self.kind} {self.srcu.name}"
 
-
-class _ReadUnlock(Op):
-    __slots__ = ("srcu", "section", "reads")
+class _ReadUnlock(OpOn[Srcu]):
+    __slots__ = ("section",)
     kind = "srcu_read_unlock"
     releases = True
 
     def __init__(self, srcu: Srcu, section: int) -> None:
-        self.srcu = srcu
+        super().__init__(srcu, commute=True)
         self.section = section
-        self.reads = (srcu.id,)
 
     def effect(self) -> None:
-        srcu, task = self.srcu, machine.me()
+        srcu, task = self.on, machine.me()
         if srcu.sections.pop(self.section, None) is not task:
             assert machine.running is not None
-            machine.running.report(
-                BadUnlock(
-                    f"{task.name} ends the read section {self.section!r} of {srcu.name} ({here()})"
-                    ", and is in no such section. Hand over what srcu_read_lock() has returned, "
-                    "once, in the same task."
-                )
-            )
+            machine.running.report(_bad_unlock(srcu, task, self.section))
         for left in srcu.waits.values():
             left.discard(self.section)
         srcu.readers_clock = joined(srcu.readers_clock, task.context.clock)
         task.context.clock[task.index] += 1
 
-    def future(self) -> str:
-        return f"{self.kind} {self.srcu.name}"
+
+def _bad_unlock(srcu: Srcu, task: Task, section: int) -> BadUnlock:
+    return BadUnlock(
+        f"{task.name} ends the read section {section!r} of {srcu.name} ({here()}), and is in no "
+        "such section. Hand over what srcu_read_lock() has returned, once, in the same task."
+    )
 
 
-class _Begin(Op):
-    __slots__ = ("srcu", "writes")
+class _Begin(OpOn[Srcu]):
+    __slots__ = ()
     kind = "synchronize_srcu"
 
-    def __init__(self, srcu: Srcu) -> None:
-        self.srcu = srcu
-        self.writes = (srcu.id,)
-
     def effect(self) -> None:
-        srcu, task = self.srcu, machine.me()
+        srcu, task = self.on, machine.me()
         srcu.writers_clock = joined(srcu.writers_clock, task.context.clock)
         task.context.clock[task.index] += 1
         srcu.waits[task] = set(srcu.sections)
 
-    def future(self) -> str:
-        return f"{self.kind} {self.srcu.name}"
 
+class _WaitForReaders(OpOn[Srcu]):
+    """It changes nothing, but counts as a write: readers commute, and they must not pass it."""
 
-class _WaitForReaders(Op):
-    __slots__ = ("srcu", "task", "writes")
-    kind = "wait for readers"
+    __slots__ = ("task",)
+    kind = "wait for the readers of"
     waits = True
 
     def __init__(self, srcu: Srcu, task: Task) -> None:
-        self.srcu = srcu
+        super().__init__(srcu)
         self.task = task
-        self.writes = (srcu.id,)  # it changes nothing, but readers, who commute, must not pass it
 
     def enabled(self) -> bool:
-        return not self.srcu.waits[self.task]
+        return not self.on.waits[self.task]
 
     def effect(self) -> None:
-        del self.srcu.waits[self.task]
-        if self.srcu.readers_clock is not None:
-            join(machine.me().context.clock, self.srcu.readers_clock)
-
-    def future(self) -> str:
-        return f"wait for the readers of {self.srcu.name}"
+        del self.on.waits[self.task]
+        if self.on.readers_clock is not None:
+            join(machine.me().context.clock, self.on.readers_clock)
 
     def blockers(self) -> Sequence[Task]:
-        return [self.srcu.sections[section] for section in sorted(self.srcu.waits[self.task])]
+        return [self.on.sections[section] for section in sorted(self.on.waits[self.task])]
 
     def reason(self) -> str:
         return f"it waits for {' and '.join(t.name for t in self.blockers())} to end reading"

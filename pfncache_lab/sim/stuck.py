@@ -9,10 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .errors import Deadlock, KernelBug, Livelock, LockLeak
+from .errors import NOT_DETERMINED, Deadlock, KernelBug, Livelock, LockLeak
 
 if TYPE_CHECKING:
     from .task import Task
+
+
+def settle(tasks: Sequence[Task]) -> None:
+    """End those who only serve others, when nobody can run. Raises what is wrong if others wait."""
+    if waiting := [task for task in tasks if task.pending and not task.companion]:
+        raise stuck(waiting)
+    for companion in tasks:
+        companion.pending = None
 
 
 def stuck(tasks: Sequence[Task]) -> KernelBug:
@@ -58,9 +66,10 @@ def _who_has_what(waiter: Task, holder: Task) -> str:
     """Say what `holder` holds that `waiter` wants, and what it waits for in turn."""
     assert waiter.pending is not None and holder.pending is not None
     wanted = waiter.pending.writes + waiter.pending.reads
-    hold = next(hold for hold in holder.context.held if hold.lock.id in wanted)
-    wish = holder.pending.future()
-    return f"{holder.name} holds {hold.lock.name} {hold.since()}, and wants to {wish}"
+    holds = [hold for hold in holder.context.held if hold.lock.id in wanted]
+    # A primitive may name a task among its blockers that holds nothing.
+    what = f"holds {holds[0].lock.name} {holds[0].since()}" if holds else f"keeps {waiter.name}"
+    return f"{holder.name} {what}, and wants to {holder.pending.future()}"
 
 
 def still_running(steps: int, tasks: Sequence[Task | None]) -> str:
@@ -78,8 +87,7 @@ def not_determined(step: int, task: Task) -> str:
     """Say that a run cannot be repeated, since `task` cannot take this step again."""
     return (
         f"Step {step} of {task.name} was possible in an earlier run of the same schedule and is "
-        "not in this one. Something in the program is not determined by the schedule: random, "
-        "time, a set's order, or what a run leaves behind in a global."
+        f"not in this one. {NOT_DETERMINED}"
     )
 
 

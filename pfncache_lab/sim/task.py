@@ -13,6 +13,7 @@ from .op import Op
 
 if TYPE_CHECKING:
     from .lists import Walk
+    from .spinning import Turn
 
 
 class Task:
@@ -20,7 +21,7 @@ class Task:
 
     __slots__ = (
         "index", "name", "body", "greenlet", "pending", "frame", "seen", "stored", "context",
-        "results", "walks", "companion",
+        "results", "touched", "walks", "turn", "companion",
     )  # fmt: skip
 
     def __init__(
@@ -37,8 +38,13 @@ class Task:
         # What its last step returned, and what it has loaded from plain fields since: the search
         # by states must tell two tasks apart that have seen different values.
         self.results: list[Any] = []
+        # And which plain fields it has touched since, by number: on these, and on the objects of
+        # the operation, depends what the step has done.
+        self.touched: list[int] = []
         self.walks: list[Walk[Any]] = []
         """The loops over lists that it is in: see lists.py."""
+        self.turn: Turn | None = None
+        """What its variables were when it last spun: see spinning.py."""
         self.context = Context()
         self.companion = companion
         """Whether it is no task of the program: see weak.py. Nobody waits for it to finish."""

@@ -31,10 +31,12 @@ class HasState(Protocol):
 class World:
     """The simulated objects of one run."""
 
-    __slots__ = ("things", "_next")
+    __slots__ = ("things", "parts", "_next")
 
     def __init__(self) -> None:
         self.things: dict[int, HasState] = {}
+        self.parts: dict[int, int] = {}
+        """Of a thing that has several numbers: the first of them, by the others."""
         self._next: dict[int, int] = {}
 
     def add(self, thing: HasState, count: int, maker: int) -> int:
@@ -42,4 +44,5 @@ class World:
         first = self._next.get(maker, (maker + 1) * STRIDE)
         self._next[maker] = first + count
         self.things[first] = thing
+        self.parts.update(dict.fromkeys(range(first + 1, first + count), first))
         return first

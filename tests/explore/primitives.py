@@ -6,19 +6,15 @@ They are also the test of `sim.op`: each says what it touches, and whether it wa
 from __future__ import annotations
 
 from pfncache_lab.sim import Op, machine, new_id
+from pfncache_lab.sim.op import by_state
 
 
 class Do(Op):
     """An operation put together from functions."""
 
-    reads = writes = ()
-
-    def __init__(self, name, effect, reads=(), writes=(), enabled=lambda: True):
-        self.name, self._effect, self._enabled = name, effect, enabled
+    def __init__(self, name, effect, reads=(), writes=()):
+        self.name, self._effect = name, effect
         self.reads, self.writes = reads, writes
-
-    def enabled(self):
-        return self._enabled()
 
     def effect(self):
         return self._effect()
@@ -29,6 +25,13 @@ class Do(Op):
 
 class Wait(Do):
     waits = True
+
+    def __init__(self, name, effect, enabled, **touches):
+        super().__init__(name, effect, **touches)
+        self._enabled = enabled
+
+    def enabled(self):
+        return self._enabled()
 
 
 class Take(Wait):
@@ -51,12 +54,12 @@ class Compare(Op):
     def __init__(self, cell, old, new):
         self.cell, self.old, self.new = cell, old, new
 
-    @property
-    def reads(self):  # type: ignore[override]
+    @by_state
+    def reads(self):
         return () if self.cell.value == self.old else (self.cell.id,)
 
-    @property
-    def writes(self):  # type: ignore[override]
+    @by_state
+    def writes(self):
         return (self.cell.id,) if self.cell.value == self.old else ()
 
     def effect(self):
@@ -77,12 +80,12 @@ class Try(Op):
     def __init__(self, lock):
         self.lock = lock
 
-    @property
-    def reads(self):  # type: ignore[override]
+    @by_state
+    def reads(self):
         return () if self.lock.owner is None else (self.lock.id,)
 
-    @property
-    def writes(self):  # type: ignore[override]
+    @by_state
+    def writes(self):
         return (self.lock.id,) if self.lock.owner is None else ()
 
     def effect(self):
@@ -155,7 +158,7 @@ class Lock:
     def lock(self):
         free = lambda: self.owner is None  # noqa: E731
         take = lambda: setattr(self, "owner", me())  # noqa: E731
-        step(Take("lock", take, writes=(self.id,), enabled=free))
+        step(Take("lock", take, free, writes=(self.id,)))
 
     def trylock(self):
         return step(Try(self))
@@ -179,7 +182,7 @@ class RwLock:
     def read_lock(self):
         free = lambda: self.writer is None  # noqa: E731
         take = lambda: self.readers.append(me())  # noqa: E731
-        step(Take("read_lock", take, reads=(self.id,), enabled=free))
+        step(Take("read_lock", take, free, reads=(self.id,)))
 
     def read_unlock(self):
         drop = lambda: self.readers.remove(me())  # noqa: E731
@@ -188,7 +191,7 @@ class RwLock:
     def write_lock(self):
         free = lambda: self.writer is None and not self.readers  # noqa: E731
         take = lambda: setattr(self, "writer", me())  # noqa: E731
-        step(Take("write_lock", take, writes=(self.id,), enabled=free))
+        step(Take("write_lock", take, free, writes=(self.id,)))
 
     def write_unlock(self):
         drop = lambda: setattr(self, "writer", None)  # noqa: E731

@@ -75,7 +75,7 @@ def test_a_program_with_locks_passes(strategy):
         ("bounded", 20_000, "PASS_BOUNDED(1)"),
         ("bounded", 3, "PASS_BOUNDED(0)"),
         ("sampling", 20_000, "SAMPLED(1000)"),
-        ("auto", 14, "SAMPLED(1000)"),
+        ("auto", 10, "SAMPLED(1000)"),
     ],
 )
 def test_only_a_search_of_every_schedule_passes(strategy, budget, verdict):

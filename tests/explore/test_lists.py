@@ -55,6 +55,7 @@ def endings(search, scenario):
     return found, runs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tasks", [{"a": count, "b": count}, {"a": count, "b": drop}])
 def test_both_searches_find_the_same_ends(tasks):
     scenario = Scenario("walks", Lists, tasks)

@@ -8,6 +8,7 @@ cross-checked by brute force below: redundant_co, opt_lock.
 
 import pytest
 
+from benchmarks.gpc import gpc
 from pfncache_lab.explore.dpor import SourceDpor
 from tests.explore import programs as p
 from tests.explore.brute import traces
@@ -111,3 +112,13 @@ def test_brute_force_finds_the_same_number_of_traces_in_9914_schedules():
 )
 def test_traces_within_a_preemption_bound_are_those_of_chess(scenario, expected):
     assert [len(traces(scenario, bound)) for bound in range(len(expected))] == expected
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [({"mms": 2, "vcpus": 0}, 34), ({"vcpus": 2, "mms": 0}, 10), ({}, 111)],
+    ids=["2 mm", "2 vCPU", "1 vCPU, 1 mm"],
+)
+def test_the_program_of_the_benchmarks_has_these_traces(sizes, expected):
+    """The first two, where nobody spins, are those of another implementation of this search."""
+    assert count(gpc(**sizes)) == expected

@@ -11,7 +11,7 @@ from pfncache_lab import Scenario
 from pfncache_lab.course.lessons.lesson_00 import LESSON
 from pfncache_lab.explore import selfcheck
 from pfncache_lab.sim import ModelError
-from tests.explore.fuzz import program
+from tests.explore.random_programs import program
 from tests.programs import Shared, counting, scenario
 from tests.sim import classics
 

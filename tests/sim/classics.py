@@ -15,24 +15,12 @@ from pfncache_lab.sim import (
     set_current_state,
     shared,
 )
+from tests.programs import add_one, counting
 
 # -- lost update: load, add and store are not one thing --------------------------------------------
 
 
-class Counter(Struct):
-    counter = marked(0)
-
-
-def increment(shared):
-    shared.counter += 1
-
-
-LOST_UPDATE = Scenario(
-    "lost update",
-    Counter,
-    {"a": increment, "b": increment},
-    [Condition("counter == 2", lambda shared: shared.counter == 2)],
-)
+LOST_UPDATE = counting("ab")
 
 
 class PlainCounter(Struct):
@@ -40,13 +28,13 @@ class PlainCounter(Struct):
     counter = shared(0, guarded_by="counter_lock")
 
 
-def increment_locked(shared):
+def add_one_locked(shared):
     with shared.counter_lock:
         shared.counter += 1
 
 
 FORGOTTEN_LOCK = Scenario(
-    "lost update, plain field", PlainCounter, {"a": increment_locked, "b": increment}
+    "lost update, plain field", PlainCounter, {"a": add_one_locked, "b": add_one}
 )
 
 # -- AB-BA: two locks, two orders ------------------------------------------------------------------

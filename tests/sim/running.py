@@ -1,23 +1,19 @@
-"""Run small programs under every schedule, on the machine alone: a brute force for these tests."""
+"""Run small programs under every schedule: a brute force for these tests, without verdicts."""
 
 from collections.abc import Iterator
-from functools import partial
 from itertools import count
 from typing import Any
 
-from pfncache_lab.explore import DepthFirst
-from pfncache_lab.sim import KernelBug, LockDep, Machine, new_world
+from pfncache_lab.explore import DepthFirst, Scenario
+from pfncache_lab.explore.scenario import load
+from pfncache_lab.sim import KernelBug, LockDep
 
 
 def runs(setup, bound=None, lockdep=None, limit=5000, record=False, **tasks) -> Iterator[Any]:
     """Yield a machine for each schedule; `setup` makes what each of the tasks is called with."""
-    oracle = DepthFirst(bound)
+    oracle, scenario = DepthFirst(bound), Scenario("test", setup, tasks)
     for _ in range(limit):
-        new_world()
-        shared = setup()
-        machine = Machine(oracle, shared.snapshot if record else None, lockdep=lockdep)
-        for name, task in tasks.items():
-            machine.spawn(name, partial(task, shared))
+        machine, shared = load(scenario, oracle, record=record, lockdep=lockdep)
         machine.run()
         machine.shared = shared  # type: ignore[attr-defined]
         yield machine

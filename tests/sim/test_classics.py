@@ -4,14 +4,14 @@ The words are in golden/. To write them anew: python -m tests.sim.test_classics
 """
 
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import pytest
 
 from pfncache_lab.explore import DepthFirst, Replay, check
-from pfncache_lab.sim import ConditionBroken, LockDep, Machine, new_world
+from pfncache_lab.explore.scenario import finish, load
+from pfncache_lab.sim import LockDep
 
 from .classics import AB_BA, CLASSICS
 
@@ -20,17 +20,9 @@ GOLDEN = Path(__file__).parent / "golden"
 
 def play(scenario, oracle, lockdep, record=False):
     """Run a scenario once; returns the bug, if there is one, and the machine."""
-    new_world()
-    shared = scenario.setup()
-    machine = Machine(oracle, shared.snapshot if record else None, lockdep=lockdep)
-    for name, body in scenario.tasks.items():
-        machine.spawn(name, partial(body, shared))
+    machine, shared = load(scenario, oracle, record=record, lockdep=lockdep)
     machine.run()
-    done = all(task.pending is None for task in machine.tasks)
-    if machine.bug is None and done and not all(c.holds(shared) for c in scenario.final):
-        promise, end = scenario.final[0].name, shared.snapshot()
-        return ConditionBroken(f"`{promise}` does not hold at the end: {end}."), machine
-    return machine.bug, machine
+    return finish(scenario, machine, shared).bug, machine
 
 
 def search(scenario, lockdep=True):

@@ -6,11 +6,7 @@ from pfncache_lab import Scenario, Struct, explore, marked, replay
 from pfncache_lab.explore import check, find_bug
 from pfncache_lab.sim import ModelError, SpinLock, cmpxchg, shared, smp_store_release, xchg
 from pfncache_lab.sim.shown import shown
-from tests.programs import Shared, scenario
-
-
-def add_one(s):
-    s.counter += 1
+from tests.programs import Shared, add_one, scenario
 
 
 def test_a_store_to_what_is_no_field_is_refused_with_the_remedy():

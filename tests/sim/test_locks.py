@@ -22,6 +22,7 @@ from pfncache_lab.sim import (
     marked,
     might_sleep,
     preempt_disabled,
+    preempt_enable,
     shared,
 )
 
@@ -269,6 +270,24 @@ def test_what_else_must_not_sleep():
     says(*bugs(Box, a=no_preemption), SleepInAtomic, "fault a page in", "preemption disabled")
     says(*bugs(Box, a=no_interrupts), SleepInAtomic, "with interrupts disabled")
     assert bugs(Box, a=fine) == [None]
+
+
+@pytest.mark.parametrize("enable", [local_irq_enable, preempt_enable])
+def test_what_is_not_disabled_cannot_be_enabled(enable):
+    """Goal: one too many is told where it is, and not as something left disabled at the end."""
+    [bug] = bugs(Box, a=lambda box: enable())
+    assert type(bug) is BadUnlock
+    assert "and has not disabled" in str(bug)
+
+
+def test_interrupts_that_are_enabled_under_an_irq_lock_are_missed_by_its_unlock():
+    def task(box):
+        box.spin.lock_irq()
+        local_irq_enable()
+        box.spin.unlock_irq()
+
+    [bug] = bugs(Box, a=task)
+    assert "a enables interrupts (line" in str(bug)
 
 
 def test_interrupts_are_enabled_by_the_unlock_that_belongs_to_the_lock():

@@ -5,8 +5,17 @@ from __future__ import annotations
 import pytest
 
 from pfncache_lab import replay
-from pfncache_lab.explore import find_bug
-from pfncache_lab.sim import Crash, Livelock, Machine, ModelError, StepLimit, machine
+from pfncache_lab.explore import Scenario, find_bug
+from pfncache_lab.sim import (
+    Crash,
+    Livelock,
+    Machine,
+    ModelError,
+    SpinLock,
+    StepLimit,
+    cpu_relax,
+    machine,
+)
 from tests.programs import Shared, add_one, counting, scenario, set_flag, wait_for_flag
 
 
@@ -39,8 +48,29 @@ def test_a_spinning_task_goes_on_when_the_field_changes():
     assert run.finished
     assert [e.text for e in run.trace.events if e.task == "a"] == [
         "load flag → False",
-        "spin once more",
+        "spin → flag has changed",
         "load flag → True",
+    ]
+
+
+def test_a_spin_says_why_it_goes_on():
+    def trier(shared):
+        while not shared.lock.trylock():
+            cpu_relax()
+        shared.lock.unlock()
+
+    def sets_and_spins(shared):
+        shared.flag = True
+        cpu_relax()
+
+    class WithLock(Shared):
+        lock = SpinLock()
+
+    tasks = {"a": trier, "b": trier, "c": sets_and_spins}
+    trace = replay(Scenario("spins", WithLock, tasks), "babaaacc").trace
+    assert [e.text for e in trace.events if e.kind == "spin"] == [
+        "spin → lock was released",
+        "spin → no wait, after progress of its own",
     ]
 
 

@@ -16,37 +16,31 @@ from pfncache_lab.sim import (
     SpinLock,
     StackOverflow,
     StepLimit,
-    Struct,
-    marked,
 )
 from pfncache_lab.sim import machine as machine_module
 from pfncache_lab.sim.limits import TimeLimit, time_limit
+from tests.programs import Shared, add_one
 
 from .running import bugs, runs
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Box(Struct):
+class Box(Shared):
     lock = SpinLock()
-    count = marked(0)
-
-
-def add(box):
-    box.count += 1
 
 
 @pytest.fixture(autouse=True)
 def the_next_run_works():
     yield
     assert machine_module.running is None
-    assert bugs(Box, a=add, b=add) == [None] * 6
-    ends = [machine.shared.count for machine in runs(Box, a=add, b=add)]
+    assert bugs(Box, a=add_one, b=add_one) == [None] * 6
+    ends = [machine.shared.counter for machine in runs(Box, a=add_one, b=add_one)]
     assert sorted(ends) == [1, 1, 1, 1, 2, 2]
 
 
 def loop(box):
-    box.count = 1
+    box.counter = 1
     done = False
     while not done:
         pass
@@ -72,15 +66,15 @@ def loop_that_catches_everything(box):
 
 def loop_while_unwound(box):
     try:
-        box.count = 1
-        box.count = 2
+        box.counter = 1
+        box.counter = 2
     finally:
         while True:
             pass
 
 
 def sleep(box):
-    box.count = 1
+    box.counter = 1
     time.sleep(1000)
 
 
@@ -104,7 +98,7 @@ def test_a_loop_without_a_step_is_stopped_in_another_thread():
 
 def test_a_loop_in_a_task_that_is_unwound():
     def raises(box):
-        box.count = 3
+        box.counter = 3
         raise ValueError("enough")
 
     machine = next(runs(Box, a=raises, b=loop_while_unwound))
@@ -114,7 +108,7 @@ def test_a_loop_in_a_task_that_is_unwound():
 def test_a_process_that_has_left_a_task_behind_ends_in_peace():
     code = (
         "from tests.sim.running import bugs; from tests.sim.test_robustness import *;"
-        "print(*bugs(Box, a=loop_that_catches_everything)); print(*bugs(Box, a=add))"
+        "print(*bugs(Box, a=loop_that_catches_everything)); print(*bugs(Box, a=add_one))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60
@@ -126,7 +120,7 @@ def test_a_process_that_has_left_a_task_behind_ends_in_peace():
 def test_a_loop_of_steps_ends_at_the_limit():
     def busy(box):
         while True:
-            box.count = 1
+            box.counter = 1
 
     (bug,) = bugs(Box, a=busy)
     assert type(bug) is StepLimit
@@ -137,7 +131,7 @@ def test_deep_recursion_with_steps_and_without():
         return deep(box) + 1
 
     def deep_in_steps(box):
-        box.count += 1
+        box.counter += 1
         deep_in_steps(box)
 
     def deep_in_locks(box):
@@ -157,7 +151,7 @@ def test_deep_recursion_with_steps_and_without():
 @pytest.mark.parametrize("size", [10**10, 10**12])
 def test_a_huge_allocation(size):
     def hog(box):
-        box.count = 1
+        box.counter = 1
         return [0] * size
 
     (bug,) = bugs(Box, a=hog)
@@ -187,7 +181,7 @@ class Mute(Exception):
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), Odd(), GeneratorExit(), Mute()])
 def test_an_exception_that_nobody_handles(error):
     def task(box):
-        box.count = 1
+        box.counter = 1
         raise error
 
     (bug,) = bugs(Box, a=task)
@@ -199,13 +193,13 @@ def test_an_exception_that_nobody_handles(error):
 @pytest.mark.parametrize("error", [ValueError("x"), SystemExit(3), Odd(), MemoryError()])
 def test_an_exception_while_a_task_is_unwound_is_no_news(error):
     def raises(box):
-        box.count = 1
+        box.counter = 1
         raise ValueError("the first")
 
     def raises_later(box):
         try:
-            box.count = 2
-            box.count = 3
+            box.counter = 2
+            box.counter = 3
         finally:
             raise error
 
@@ -215,20 +209,20 @@ def test_an_exception_while_a_task_is_unwound_is_no_news(error):
 
 def test_a_task_that_wants_to_go_on_when_it_is_unwound():
     def raises(box):
-        box.count = 1
+        box.counter = 1
         raise ValueError("the first")
 
     def stubborn(box):
         for _ in range(3):
             try:
                 with box.lock:
-                    box.count += 1
+                    box.counter += 1
             except BaseException:  # noqa: B036
                 pass
 
     machine = next(runs(Box, a=raises, b=stubborn))
     assert str(machine.bug) == "a raised ValueError: the first."
-    assert machine.shared.count == 1
+    assert machine.shared.counter == 1
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, TimeLimit])
@@ -236,13 +230,13 @@ def test_an_interrupt_reaches_who_has_called_run(interrupt):
     unwound = []
 
     def stop(box):
-        box.count = 1
+        box.counter = 1
         raise interrupt
 
     def other(box):
         try:
-            box.count = 2
-            box.count = 3
+            box.counter = 2
+            box.counter = 3
         finally:
             unwound.append(True)
 
@@ -255,7 +249,7 @@ def test_a_time_limit_around_many_runs():
     start = time.monotonic()
     with pytest.raises(TimeLimit), time_limit():
         while True:
-            bugs(Box, a=add, b=add)
+            bugs(Box, a=add_one, b=add_one)
     assert time.monotonic() - start < 5
 
 

@@ -10,6 +10,7 @@ from pfncache_lab.sim import (
     LockOrder,
     Mutex,
     RcuWait,
+    RecursiveLock,
     SleepInAtomic,
     SpinLock,
     Srcu,
@@ -229,7 +230,7 @@ def test_misuse_of_srcu():
     for task, kind, word in [
         (twice, BadUnlock, "is in no such section"),
         (never, LockLeak, "still holds srcu since step 1"),
-        (itself, Deadlock, "is one of them since step 1"),
+        (itself, RecursiveLock, "is one of them since step 1"),
     ]:
         (bug,) = bugs(World, a=task)
         assert type(bug) is kind and word in str(bug)
@@ -243,6 +244,16 @@ def lock_inside(world):
 def wait_inside(world):
     with world.mutex:
         synchronize_srcu(world.srcu)
+
+
+def test_read_sections_that_are_begun_and_never_ended():
+    def task(world):
+        while True:
+            srcu_read_lock(world.srcu)
+
+    [bug] = bugs(World, a=task)
+    assert type(bug) is LockLeak
+    assert "a is in 100 read sections of srcu" in str(bug)
 
 
 def test_a_circle_through_srcu():

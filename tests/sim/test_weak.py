@@ -10,6 +10,7 @@ from pfncache_lab.sim import (
     DataRace,
     Machine,
     ModelError,
+    RcuWait,
     SpinLock,
     Struct,
     cmpxchg,
@@ -17,6 +18,8 @@ from pfncache_lab.sim import (
     fetch_add,
     marked,
     new_world,
+    rcuwait_wait_event,
+    rcuwait_wake_up,
     shared,
     smp_load_acquire,
     smp_mb,
@@ -182,6 +185,29 @@ def test_a_loop_ends_in_a_weak_memory_too():
         memory.r0 = 1
 
     assert {(bug, end["r0"]) for bug, end in ends(Litmus, a=a, b=b)} == {(None, 1)}
+
+
+class Mailbox(Litmus):
+    wait = RcuWait()
+
+
+def test_a_wake_up_is_not_lost_in_a_weak_memory_either():
+    """Goal: the store and the look of rcuwait_wake_up() stay in order, as do those of the sleeper.
+
+    It is store buffering: without a barrier on either side, each could look too early.
+    """
+
+    def receive(m):
+        rcuwait_wait_event(m.wait, lambda: m.x)
+
+    def send(m):
+        m.x = 1
+        rcuwait_wake_up(m.wait)
+
+    report = check(
+        Scenario("mailbox", Mailbox, {"a": receive, "b": send}, memory_model="lkmm-lite")
+    )
+    assert report.verdict.name == "PASS"
 
 
 def test_fences_alone_do_not_order_plain_accesses():

@@ -1,0 +1,78 @@
+"""Loops that wait: what counts as progress, and what wakes them."""
+
+import pytest
+
+from pfncache_lab import sim
+from pfncache_lab.explore import Condition, Scenario, check
+from pfncache_lab.sim import (
+    READ_ONCE,
+    Struct,
+    cond_resched,
+    cpu_relax,
+    marked,
+    smp_store_release,
+    xchg,
+)
+
+
+class State(Struct):
+    lock = marked(0)
+    count = marked(0)
+    flag = marked(False)
+    seq = marked(0)
+
+
+def by_xchg(s):
+    while xchg(s, "lock", 1):
+        cpu_relax()
+
+
+def by_bit(s):
+    while sim.test_and_set_bit(0, s, "lock"):
+        cpu_relax()
+
+
+@pytest.mark.parametrize("lock", [by_xchg, by_bit])
+@pytest.mark.parametrize("strategy", ["auto", "traces", "states"])
+def test_a_store_of_what_is_there_is_no_progress(lock, strategy):
+    """Goal: the oldest lock of all is correct. It stores each time round, and changes nothing."""
+
+    def task(s):
+        lock(s)
+        s.count += 1
+        smp_store_release(s, "lock", 0)
+
+    tasks = dict.fromkeys("ab", task)
+    scenario = Scenario("xchg", State, tasks, [Condition("count == 2", lambda s: s.count == 2)])
+    assert check(scenario, strategy).passed
+
+
+@pytest.mark.parametrize("strategy", ["auto", "traces", "states"])
+def test_what_the_loop_carries_over_is_progress(strategy):
+    """Goal: a retry that begins with a newer value is not held back, though nothing has changed."""
+
+    def retry(s):
+        tried = False
+        while True:
+            seq = s.seq
+            if tried:
+                cond_resched()
+            tried = True
+            if not READ_ONCE(s, "flag") and s.seq == seq:
+                return
+
+    def change(s):
+        s.flag = True
+        s.seq += 1
+        s.flag = False
+
+    assert check(Scenario("retry", State, {"a": retry, "b": change}), strategy).passed
+
+
+def test_who_waits_for_what_nobody_changes_waits_for_ever():
+    def wait(s):
+        while not s.flag:
+            cpu_relax()
+
+    report = check(Scenario("wait", State, {"a": wait, "b": wait}))
+    assert report.failure is not None and "nobody is left" in str(report)

@@ -59,5 +59,5 @@ def _embed(document: str, label: str) -> str:
     """Cut the <svg> out of the document, name it for a screen reader, let it follow the theme."""
     svg = document[document.index("<svg") :].strip()
     svg = svg.replace(INK, "var(--jp-content-font-color1,#111)")
-    svg = svg.replace(BAD, "var(--jp-error-color0,#b00020)")
+    svg = svg.replace(BAD, "var(--jp-error-color1,#b00020)")
     return svg.replace("<svg", f'<svg role="img" aria-label="{label}" class="pfn-dot"', 1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 
@@ -28,13 +28,16 @@ class Figure:
         label: str,
         captions: Sequence[str] = (),
         stops: Sequence[int] = (),
+        looks: Mapping[str, Sequence[str]] | None = None,
+        jump: str = "Next switch",
     ) -> None:
         """Make a figure.
 
         `frames` are SVG or HTML; `text` is the twin; `label` names the figure for a screen reader.
-        A film has a caption for each step, and `stops`, the steps that "next switch" visits. Its
-        steps are frames of their own; or there is one frame for all, in which whatever carries a
-        `data-step` that is still to come is pale.
+        A film has a caption for each step, and `stops`, the steps that the button `jump` visits.
+        Its steps are frames of their own; or there is one frame for all, in which whatever carries
+        a `data-step` that is still to come is pale, and a part that is named in `looks` by its
+        `data-part` has another class at each step.
         """
         self.text = text
         self._film = {
@@ -42,6 +45,8 @@ class Figure:
             "frames": list(frames),
             "captions": list(captions),
             "stops": list(stops),
+            "looks": {part: list(classes) for part, classes in (looks or {}).items()},
+            "jump": jump,
         }
 
     def __repr__(self) -> str:
@@ -79,7 +84,8 @@ class Note(Figure):
         """Render the note as a fragment of HTML."""
         if self._code:
             scroll = "white-space:pre;overflow-x:auto"
-            return f'<pre class="pfn-note" style="{scroll}">{html.escape(self.text)}</pre>'
+            text = html.escape(self.text)
+            return f'<pre class="pfn-note" tabindex="0" style="{scroll}">{text}</pre>'
         return f'<div class="pfn-note">{prose(self.text)}</div>'
 
 

@@ -56,7 +56,7 @@ class SchedulerGame(w.VBox):
     def _ipython_display_(self) -> None:
         """Show the game, and the script that keeps its keys away from the notebook."""
         display(self._repr_mimebundle_(), raw=True)
-        display(HTML(f"<script>{_KEYS}</script>"))
+        display(HTML(f"<script>{KEYS}</script>"))
 
     @property
     def won(self) -> bool:
@@ -162,4 +162,4 @@ class SchedulerGame(w.VBox):
         )
 
 
-_KEYS = resources.files(__package__).joinpath("game.js").read_text(encoding="utf-8")
+KEYS = resources.files(__package__).joinpath("game.js").read_text(encoding="utf-8")

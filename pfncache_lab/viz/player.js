@@ -20,7 +20,8 @@
   const ours = { "data-lm-suppress-shortcuts": "true" };
   const box = make("div", {
     class: "pfn-controls", role: "group", tabindex: "0", ...ours,
-    "aria-label": film.label + ". Keys: left, right, home, end, n for the next switch, p to play.",
+    "aria-label": film.label + ". Keys: left, right, home, end, n for the " +
+      film.jump.toLowerCase() + ", p to play.",
     style: "display:flex;flex-wrap:wrap;gap:4px;align-items:center;padding:4px;max-width:760px",
   }, controls);
   const caption = make("div", {
@@ -33,6 +34,10 @@
     for (const part of stage.querySelectorAll("[data-step]")) {
       part.classList.toggle("pale", part.dataset.step > at);
       part.classList.toggle("now", part.dataset.step == at);
+    }
+    for (const [name, looks] of Object.entries(film.looks)) {
+      const parts = stage.querySelectorAll(`[data-part="${name}"]`);
+      for (const part of parts) part.setAttribute("class", looks[at]);
     }
     stage.querySelector("svg").setAttribute("aria-label", film.captions[at]);
   };
@@ -54,7 +59,7 @@
     play.textContent = "Pause";
     timer = setInterval(() => root.isConnected ? show(at + 1) : pause(), 900);
   };
-  const nextSwitch = () => film.stops.find((stop) => stop > at) ?? last;
+  const nextStop = () => film.stops.find((stop) => stop > at) ?? last;
   const button = (text, action) => {
     const b = make("button", {
       type: "button", ...ours,
@@ -69,13 +74,13 @@
   const go = (action) => () => { pause(); action(); };
   const first = go(() => show(0)), back = go(() => show(at - 1));
   const forward = go(() => show(at + 1)), end = go(() => show(last));
-  const jump = go(() => show(nextSwitch()));
+  const jump = go(() => show(nextStop()));
   button("First", first);
   button("Back", back);
   const play = button("Play", toggle);
   button("Forward", forward);
   button("Last", end);
-  button("Next switch", jump);
+  button(film.jump, jump);
   const keys = { ArrowLeft: back, ArrowRight: forward, Home: first, End: end, n: jump, p: toggle };
   box.onkeydown = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;

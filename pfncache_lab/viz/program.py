@@ -139,6 +139,7 @@ def _panel(title: str, color: str, code: str, foot: str = "") -> str:
         f'color:var(--jp-content-font-color1,#111);border:1px solid {color}">'
         f'<div style="background:{color};color:#fff;font-weight:bold;padding:2px 8px">'
         f"{title}</div>"
-        f'<pre style="margin:6px 8px;line-height:1.4;white-space:pre;overflow-x:auto">{code}</pre>'
+        f'<pre tabindex="0" style="margin:6px 8px;line-height:1.4;white-space:pre;overflow-x:auto">'
+        f"{code}</pre>"
         f"{foot}</div>"
     )

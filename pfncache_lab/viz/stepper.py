@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
+
 from ..explore import Report, Run
 from ..sim import Trace
 from .figure import Figure, Note
 from .timeline import draw_timeline
+
+LONGEST = 120
+"""Characters of the verdict in a picture."""
 
 
 class TraceStepper(Figure):
@@ -14,14 +19,19 @@ class TraceStepper(Figure):
     def __init__(self, run: Run) -> None:
         """Make a film of `run`, which must have been recorded, as those of `replay` are."""
         trace = recorded(run)
-        steps = range(len(trace.events) + 1)
         super().__init__(
             [draw_timeline(trace, 0, first_line(run))],
             text_of(run),
             label="Time travel through this run",
-            captions=[_caption(run, trace, step) for step in steps],
+            captions=captions(run),
             stops=trace.switches,
         )
+
+
+def captions(run: Run) -> list[str]:
+    """Say in a sentence for each step of a film what happens there."""
+    trace = recorded(run)
+    return [_caption(run, trace, step) for step in range(len(trace.events) + 1)]
 
 
 def run_figure(run: Run) -> Figure:
@@ -50,8 +60,11 @@ def headline(run: Run) -> str:
 
 
 def first_line(run: Run) -> str:
-    """Say it in one line, for a picture: who holds what since when is for the text."""
-    return headline(run).splitlines()[0]
+    """Say it in one line, for a picture: who holds what since when is for the text.
+
+    What is too long for a line of the page ends early: a wide picture is drawn with tiny letters.
+    """
+    return shorten(headline(run).splitlines()[0], LONGEST, placeholder=" …")
 
 
 def recorded(run: Run) -> Trace:

@@ -34,7 +34,7 @@ STYLE = """<style>
 .pfn-svg text.code{font-weight:bold}
 .pfn-svg text.number{text-anchor:end}
 .pfn-svg text.changed{font-weight:bold;text-decoration:underline}
-.pfn-svg text.bad{fill:var(--jp-error-color0,#b00020);font-weight:bold}
+.pfn-svg text.bad{fill:var(--jp-error-color1,#b00020);font-weight:bold}
 .pfn-svg text.good{fill:var(--jp-success-color0,#1b5e20);font-weight:bold}
 .pfn-svg .line{stroke:var(--jp-content-font-color1,#111);stroke-width:2;fill:none}
 .pfn-svg .switch{stroke:var(--jp-content-font-color1,#111);stroke-width:1.5;fill:none}

@@ -2,6 +2,9 @@
 
 `draw_timeline(trace, step)` is a pure function: the same trace gives the same bytes, and every step
 of one trace puts the same thing in the same place. Steps that are still to come are pale.
+
+A step is a box. What its task does after it, and before the next one, hangs below the box: accesses
+to plain fields, and the line that ended the run.
 """
 
 from __future__ import annotations
@@ -11,14 +14,19 @@ from html import escape
 
 from ..sim import Event, State, Trace
 from ..sim.shown import shown
+from ..sim.trace import Note
 from .theme import CHAR, STYLE, task_color
 
-MEMORY = ("load", "store", "spin")
+MEMORY = ("load", "store", "change", "cmpxchg", "race", "spin")
 """Kinds of steps that are drawn with corners; locks and whatever else waits are round."""
+
+STORES = ("store", "change")
+"""Those that are filled; a cmpxchg is, where it has succeeded."""
 
 NOW = 'style="stroke-width:3"'
 ROW = 50
 BOX = 36
+NOTE = 32
 TOP = 40
 GUTTER = 34
 
@@ -33,15 +41,8 @@ def draw_timeline(trace: Trace, step: int | None = None, verdict: str = "") -> s
     total = len(trace.events)
     at = total if step is None else step
     frame = _Frame(trace, verdict)
-    body = [
-        *frame.header(),
-        *frame.state_row(0, trace.start, set(), at),
-        *(line for event in trace.events for line in frame.event(event, at)),
-        *frame.verdict(verdict, at),
-        *frame.legend(),
-    ]
     label = f"Timeline, step {at} of {total}. " + (verdict if at == total else "")
-    return frame.svg(label.strip(), body)
+    return frame.svg(label.strip(), frame.body(at, verdict))
 
 
 class _Frame:
@@ -49,12 +50,26 @@ class _Frame:
 
     def __init__(self, trace: Trace, verdict: str) -> None:
         self.trace = trace
-        longest = max((len(s) for e in trace.events for s in (e.text, e.line.text)), default=12)
+        self.notes = [trace.notes, *(event.notes for event in trace.events)]
+        texts = [(event.text, event.line.text) for event in trace.events]
+        texts += [(note.text, note.line.text) for notes in self.notes for note in notes]
+        longest = max((len(s) for pair in texts for s in pair), default=12)
         self.lane = max(180, int(longest * CHAR) + 30)
         self.state_x = GUTTER + self.lane * len(trace.tasks) + 24
         self.columns, end = self._columns(self.state_x)
-        self.width = max(end, self.state_x + int(14 * CHAR), int(len(verdict) * CHAR) + 40, 660)
-        self.height = TOP + ROW * (len(trace.events) + 1) + 72
+        self.legend, legend_end = self._legend()
+        state_end = max(end, self.state_x + int(14 * CHAR))
+        self.width = max(state_end, int(len(verdict) * CHAR) + 40, legend_end + 14)
+        self.tops = [TOP]
+        for notes in self.notes:
+            self.tops.append(self.tops[-1] + ROW + NOTE * len(notes))
+        self.height = self.tops[-1] + 72
+        self.fatal = self._fatal(verdict)
+
+    def _fatal(self, verdict: str) -> Note | None:
+        """Find the line that ended the run between two steps: its note is the bug's name."""
+        last = self.notes[-1][-1:]
+        return last[0] if verdict[:1] == "✗" and last and last[0].text.isidentifier() else None
 
     def _columns(self, x: int) -> tuple[dict[str, int], int]:
         """Give each field of the shared state a place, wide enough for all that it will hold."""
@@ -74,11 +89,21 @@ class _Frame:
             f'height="{self.height - 1}" rx="6"/>{"".join(body)}</svg>'
         )
 
+    def body(self, at: int, verdict: str) -> list[str]:
+        """Draw everything, as it stands after `at` steps."""
+        return [
+            *self.header(),
+            *self.beginning(at),
+            *(line for event in self.trace.events for line in self.event(event, at)),
+            *self.verdict(verdict, at),
+            f'<g transform="translate(0 {self.height - 16})">{"".join(self.legend)}</g>',
+        ]
+
     def x(self, task: str) -> int:
         return GUTTER + self.trace.tasks.index(task) * self.lane + 6
 
     def y(self, step: int) -> int:
-        return TOP + ROW * step
+        return self.tops[step]
 
     def header(self) -> Iterator[str]:
         for task in self.trace.tasks:
@@ -87,6 +112,20 @@ class _Frame:
             yield _text(x + 10, 26, f"task {task}", "head")
         yield _text(self.state_x, 26, "shared state", "quiet")
 
+    def beginning(self, at: int) -> Iterator[str]:
+        """Draw what there is before the first step."""
+        yield from self.state_row(0, self.trace.start, set(), at)
+        yield f"{_group(0, at)}{''.join(self.after(0))}</g>" if self.notes[0] else ""
+
+    def after(self, step: int) -> Iterator[str]:
+        """Draw what happens between a step and the next one."""
+        for i, note in enumerate(self.notes[step]):
+            x, y = self.x(note.task), self.y(step) + BOX + 4 + NOTE * i
+            color = task_color(self.trace.tasks, note.task)
+            yield f'<rect x="{x + 8}" y="{y}" width="3" height="{NOTE - 4}" fill="{color}"/>'
+            yield _text(x + 18, y + 11, note.line.text, "code")
+            yield _text(x + 18, y + 25, note.text, "bad" if note is self.fatal else "effect")
+
     def event(self, event: Event, at: int) -> Iterator[str]:
         x, y = self.x(event.task), self.y(event.step)
         yield _group(event.step, at)
@@ -94,7 +133,9 @@ class _Frame:
         yield _text(GUTTER - 8, y + 22, str(event.step), "number")
         color = task_color(self.trace.tasks, event.task)
         dash = ' stroke-dasharray="4 3"' if event.kind == "spin" else ""
-        fill = f'fill="{color}" fill-opacity="0.4"' if event.kind == "store" else 'class="hollow"'
+        changed = self.trace.changed(event)
+        stores = event.kind in STORES or (event.kind == "cmpxchg" and changed)
+        fill = f'fill="{color}" fill-opacity="0.4"' if stores else 'class="hollow"'
         round_ = 4 if event.kind in MEMORY else BOX // 2
         yield (
             f'<rect x="{x}" y="{y}" width="{self.lane - 12}" height="{BOX}" rx="{round_}" {fill} '
@@ -102,8 +143,9 @@ class _Frame:
         )
         yield _text(x + 8, y + 15, event.line.text, "code")
         yield _text(x + 8, y + 30, event.text, "effect")
+        yield from self.after(event.step)
         yield "</g>"
-        yield from self.state_row(event.step, event.state, self.trace.changed(event), at)
+        yield from self.state_row(event.step, event.state, changed, at)
 
     def _arrow(self, event: Event) -> Iterator[str]:
         """Join this step to the one before it; a context switch bends, and is dashed."""
@@ -111,7 +153,7 @@ class _Frame:
             return
         before = self.trace.events[event.step - 2].task
         x0, x1 = (self.x(task) + (self.lane - 12) // 2 for task in (before, event.task))
-        y0, y1 = self.y(event.step) - ROW + BOX, self.y(event.step)
+        y0, y1 = self.y(event.step) - (ROW - BOX), self.y(event.step)
         if before == event.task:
             yield f'<path class="line" d="M{x0} {y0}V{y1}"/>'
         else:
@@ -130,24 +172,31 @@ class _Frame:
         text = _text(GUTTER - 20, self.y(total + 1) + 16, sentence, kind)
         yield f"{_group(total, at)}{text}</g>"
 
-    def legend(self) -> Iterator[str]:
-        y = self.height - 16
-        parts = [("hollow", "load", ""), ("solid", "store", "")]
-        if any(event.kind == "spin" for event in self.trace.events):
-            parts.append(("hollow", "spin", ' stroke-dasharray="4 3"'))
-        if any(event.kind not in MEMORY for event in self.trace.events):
-            parts.append(("hollow", "lock, wait, …", ' rx="6"'))
-        x = GUTTER - 20
-        for kind, name, dash in parts:
-            yield f'<rect class="key {kind}" x="{x}" y="{y - 10}" width="22" height="12"{dash}/>'
-            yield _text(x + 28, y, name, "quiet")
+    def _legend(self) -> tuple[list[str], int]:
+        """Explain the signs that there are. Returns as well how far to the right that reaches."""
+        signs, x = [], GUTTER - 20
+        kinds = {event.kind for event in self.trace.events}
+        boxes = [("hollow", "load", ""), ("solid", "store", "")]
+        if "spin" in kinds:
+            boxes.append(("hollow", "spin", ' stroke-dasharray="4 3"'))
+        if kinds.difference(MEMORY):
+            boxes.append(("hollow", "lock, wait, …", ' rx="6"'))
+        for kind, name, more in boxes:
+            box = f'<rect class="key {kind}" x="{x}" y="-10" width="22" height="12"{more}/>'
+            signs += [box, _text(x + 28, 0, name, "quiet")]
             x += 44 + int(len(name) * CHAR)
-        yield f'<path class="switch" d="M{x} {y - 10}l22 11"/>'
-        yield _text(x + 28, y, "the scheduler switches", "quiet")
+        if any(self.notes):
+            bar = f'<rect class="key solid" x="{x}" y="-12" width="3" height="16"/>'
+            signs += [bar, _text(x + 9, 0, "no step of its own", "quiet")]
+            x += 25 + int(18 * CHAR)
+        signs += [
+            f'<path class="switch" d="M{x} -10l22 11"/>',
+            _text(x + 28, 0, "the scheduler switches", "quiet"),
+        ]
         x += 44 + int(22 * CHAR)
-        yield _text(x, y, "changed", "changed")
-        yield f'<rect class="key hollow" x="{x + 66}" y="{y - 10}" width="22" height="12" {NOW}/>'
-        yield _text(x + 94, y, "now", "quiet")
+        now = f'<rect class="key hollow" x="{x + 66}" y="-10" width="22" height="12" {NOW}/>'
+        signs += [_text(x, 0, "changed", "changed"), now, _text(x + 94, 0, "now", "quiet")]
+        return signs, x + 94 + int(3 * CHAR)
 
 
 def _group(step: int, at: int) -> str:

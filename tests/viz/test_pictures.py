@@ -17,10 +17,11 @@ import pytest
 from pfncache_lab import Scenario, Struct, TraceStepper, check, explore, replay, show
 from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
 from pfncache_lab.explore import every_schedule
-from pfncache_lab.sim import SpinLock
+from pfncache_lab.sim import BUG_ON, WARN_ON_ONCE, SpinLock, Warn, marked, shared
 from pfncache_lab.viz import dot, draw_timeline
 from pfncache_lab.viz.figure import Figure, Note
 from pfncache_lab.viz.stepper import headline
+from pfncache_lab.viz.theme import CHAR
 from tests.programs import counting, scenario, steps_of_lambda
 
 ABBA = replay(COUNTER, "abba")
@@ -250,3 +251,68 @@ def test_three_tasks_have_three_columns():
     heads = [node for node in root.iter() if node.get("class") == "head"]
     assert [node.text for node in heads] == ["task a", "task b", "task c"]
     assert len({node.get("x") for node in heads}) == 3
+
+
+class Guarded(Struct):
+    lock = SpinLock()
+    plain = shared(0, guarded_by="lock")
+    ready = marked(False)
+
+
+def fill(s):
+    WARN_ON_ONCE(False)
+    with s.lock:
+        s.plain = 7
+    s.ready = True
+
+
+def use(s):
+    if s.ready:
+        with s.lock:
+            WARN_ON_ONCE(s.plain == 7, "it is seven")
+
+
+def group_of(svg, text):
+    """Find the group in which a text stands."""
+    root = ElementTree.fromstring(svg)
+    for group in root.iter("{http://www.w3.org/2000/svg}g"):
+        if any(node.text == text for node in group):
+            return group
+    raise AssertionError(f"{text!r} is nowhere")
+
+
+def test_what_is_no_step_hangs_below_the_step_before_it():
+    trace = replay(Scenario("guarded", Guarded, {"a": fill, "b": use}), "aaabb").trace
+    svg = draw_timeline(trace, 0)
+    assert group_of(svg, "store plain ← 7").get("data-step") == "1"
+    assert group_of(svg, "load plain → 7").get("data-step") == "5"
+    assert group_of(svg, "store plain ← 7").get("class") == "pale"
+    assert ">no step of its own<" in svg
+    assert ">no step of its own<" not in draw_timeline(ABBA.trace)
+
+
+def test_the_line_that_ended_the_run_is_drawn_in_the_color_of_errors():
+    run = replay(Scenario("guarded", Guarded, {"a": fill, "b": use}), "aaabb")
+    assert type(run.bug) is Warn
+    svg = draw_timeline(run.trace, None, "✗ it is seven")
+    assert 'class="bad">Warn<' in svg
+    assert 'class="bad">load plain → 7<' not in svg
+
+
+def test_what_comes_before_the_first_step_is_drawn_there():
+    def at_once(s):
+        BUG_ON(True)
+
+    run = replay(Scenario("at once", Guarded, {"a": at_once}), "")
+    svg = draw_timeline(run.trace, None, "✗ " + run.verdict())
+    assert group_of(svg, "Bug").get("data-step") == "0"
+
+
+@pytest.mark.parametrize("schedule", ["aaabb", "b", ""])
+def test_nothing_sticks_out_of_a_timeline(schedule):
+    trace = replay(Scenario("guarded", Guarded, {"a": fill, "b": use}), schedule).trace
+    root = ElementTree.fromstring(draw_timeline(trace, None, "✗ it is seven"))
+    for text in root.iter("{http://www.w3.org/2000/svg}text"):
+        width = len(text.text) * CHAR if text.get("class") != "number" else 0
+        assert float(text.get("x")) + width <= float(root.get("width"))
+        assert float(text.get("y")) <= float(root.get("height"))

@@ -1,0 +1,76 @@
+"""address_graph.py: which address leads to which, and how a set of memslots follows another."""
+
+from __future__ import annotations
+
+import graphviz
+
+from .dot import INK, INSTALL_HINT, draw_dot
+from .figure import Figure, Note
+
+ADDRESSES = {
+    "gpa": "guest physical address\nthe guest's: it believes this is its RAM",
+    "gfn": "guest frame number\nthe guest's: gpa without its last 12 bits",
+    "hva": "host virtual address\nuserspace's: an address in the process",
+    "pfn": "page frame number\nthe host's: a real page of RAM",
+    "khva": "kernel host virtual address\nthe kernel's: where its code can store",
+}
+
+TRANSLATIONS = (
+    ("gpa", "gfn", "arithmetic", "never changes"),
+    ("gfn", "hva", "memslots", "userspace changes them"),
+    ("hva", "pfn", "page table", "the host changes it"),
+    ("pfn", "khva", "kernel mapping", "kmap() makes it"),
+)
+
+
+def address_graph() -> Figure:
+    """Draw the five addresses, and what leads from one to the next."""
+    lines = [f"{name}: {text.replace(chr(10), ', ')}" for name, text in ADDRESSES.items()]
+    lines += [f"{a} → {b}: {table}, {who}" for a, b, table, who in TRANSLATIONS]
+    text = "\n".join(lines)
+    graph = _graph()
+    for name, what in ADDRESSES.items():
+        graph.node(name, f"{name}\n{what}")
+    for a, b, table, who in TRANSLATIONS:
+        graph.edge(a, b, f" {table}: {who}", style="solid" if a == "gpa" else "bold")
+    return _figure(graph, text, "The five addresses, and what leads from one to the next")
+
+
+GENERATIONS = {
+    "4": "the old slots",
+    "4 | 1 << 63": "the new slots; somebody may still read the old ones",
+    "6": "the new slots; nobody reads the old ones",
+}
+
+UPDATES = (
+    ("4", "4 | 1 << 63", "published"),
+    ("4 | 1 << 63", "6", "all readers of the old slots have left"),
+)
+
+
+def generation_graph() -> Figure:
+    """Draw the generations that one update of the memslots goes through."""
+    lines = [f"generation {name}: {text}" for name, text in GENERATIONS.items()]
+    lines += [f"{a} → {b}: {when}" for a, b, when in UPDATES]
+    graph = _graph()
+    for name, what in GENERATIONS.items():
+        graph.node(name, f"generation {name}\n{what}")
+    for a, b, when in UPDATES:
+        graph.edge(a, b, f" {when}")
+    return _figure(graph, "\n".join(lines), "The generations of an update")
+
+
+def _graph() -> graphviz.Digraph:
+    letters = {"fontname": "monospace", "fontsize": "11", "fontcolor": INK, "color": INK}
+    return graphviz.Digraph(
+        graph_attr={"bgcolor": "transparent", "ranksep": "0.25"},
+        node_attr={"shape": "box", "style": "rounded", **letters},
+        edge_attr=letters,
+    )
+
+
+def _figure(graph: graphviz.Digraph, text: str, label: str) -> Figure:
+    picture = draw_dot(graph, label)
+    if picture is None:
+        return Note(f"{text}\n{INSTALL_HINT}", code=True)
+    return Figure([picture], text, label=label)

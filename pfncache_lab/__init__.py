@@ -11,6 +11,10 @@ What a notebook needs is here, and a notebook imports nothing else:
     show(thing)                     draw a scenario, a run, the result of a search
     TraceStepper(run)               a run as a film, to step through
     SchedulerGame(scenario)         you choose who runs next
+    MemoryMap(vm, gpa, *functions)  where an address leads; AddressField, to type one
+    PageRuler(fits, *accesses)      accesses near the end of a page
+    address_graph()                 the five kinds of addresses
+    generation_graph()              what an update of the memslots goes through
 
 The floors of the house, each importing only from those above it in this list:
 
@@ -21,34 +25,49 @@ The floors of the house, each importing only from those above it in this list:
     cli       the command `pfncache-lab`
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .course import setup
 from .explore import Condition, Scenario, check, explore, replay
 from .sim import Struct, cpu_relax, marked
 from .viz import TraceStepper, show
 
+if TYPE_CHECKING:
+    from .viz import (
+        AddressField,
+        MemoryMap,
+        PageRuler,
+        SchedulerGame,
+        address_graph,
+        generation_graph,
+    )
+
 __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import the widgets, and with them ipywidgets, only when they are asked for."""
-    if name == "SchedulerGame":
-        from .viz import SchedulerGame
+    """Import pictures and widgets that need more than the others only when they are asked for."""
+    if name in __all__:
+        from . import viz
 
-        return SchedulerGame
+        return getattr(viz, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
+    "AddressField",
     "Condition",
+    "MemoryMap",
+    "PageRuler",
     "Scenario",
     "SchedulerGame",
     "Struct",
     "TraceStepper",
+    "address_graph",
     "check",
     "cpu_relax",
     "explore",
+    "generation_graph",
     "marked",
     "replay",
     "setup",

@@ -1,6 +1,8 @@
 """cli.py: the command `pfncache-lab`.
 
 pfncache-lab doctor    print versions, and run a self test of a few seconds
+pfncache-lab export    write my_pfncache.py: all that you have built, as one module
+pfncache-lab check     judge such a module, as the notebooks would
 pfncache-lab refresh   in a checkout: store what the notebooks print, redraw README's picture
 """
 
@@ -25,6 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     checkup.set_defaults(run=lambda _: doctor())
     store = commands.add_parser("refresh", help="in a checkout: store what the notebooks print")
     store.set_defaults(run=lambda _: refresh(Path.cwd()))
+    write = commands.add_parser("export", help="write all that you have built as one module")
+    write.add_argument("folder", nargs="?", type=Path, help="where your notebooks are")
+    write.set_defaults(run=lambda options: export(options.folder or work_folder()))
+    judge = commands.add_parser("check", help="judge such a module, as the notebooks would")
+    judge.add_argument("file", type=Path)
+    judge.set_defaults(run=lambda options: check(options.file))
     if isinstance(sys.stdout, io.TextIOWrapper):  # a console that has no ✓ must not stop us
         sys.stdout.reconfigure(errors="replace")
     options = parser.parse_args(arguments)
@@ -44,7 +52,8 @@ def doctor() -> int:
 
 def refresh(checkout: Path) -> int:
     """Run the notebooks of a checkout and write them back; redraw README's picture."""
-    from .notebooks import readme_picture, run_and_store
+    from . import documents
+    from .notebooks import run_and_store
 
     notebooks = sorted((checkout / "notebooks").glob("*.ipynb"))
     if not notebooks:
@@ -53,8 +62,51 @@ def refresh(checkout: Path) -> int:
     for path in notebooks:
         run_and_store(path)
         print(f"{path.relative_to(checkout)}: outputs stored")
-    (checkout / "docs" / "lost-update.svg").write_text(readme_picture(), encoding="utf-8")
+    documents.write(checkout)
     return 0
+
+
+def work_folder() -> Path:
+    """Return where the reader's notebooks are: here, or in work/ of a checkout."""
+    from .course.lab import folder
+
+    work = folder() / "work"
+    return work if work.is_dir() else folder()
+
+
+def export(folder: Path) -> int:
+    """Write the reader's own module into their folder."""
+    from .course.catalog import lessons
+    from .course.export import FILE, check_file, exported
+    from .course.work import Work
+
+    text = exported(lessons(), Work(folder))
+    if text is None:
+        print(f"There is nothing of yours in {folder}: no answer has passed yet.", file=sys.stderr)
+        return 1
+    (folder / FILE).write_text(text, encoding="utf-8")
+    print(f"{folder / FILE} is written. To judge it: pfncache-lab check {folder / FILE}")
+    lost = [one for one in check_file(lessons(), folder / FILE) if one.kind != "passed"]
+    for one in lost:  # two answers that each brought a helper of the same name, say
+        print(f"But here, together with the others, it is {one.headline}", file=sys.stderr)
+    return 1 if lost else 0
+
+
+def check(file: Path) -> int:
+    """Judge a module of answers; returns 0 when all of them pass."""
+    from .course.catalog import lessons
+    from .course.export import check_file
+
+    try:
+        outcomes = check_file(lessons(), file)
+    except Exception as problem:
+        print(f"{file} cannot be used: {type(problem).__name__}: {problem}", file=sys.stderr)
+        return 1
+    for outcome in outcomes:
+        print(f"{outcome}\n")
+    passed = sum(outcome.kind == "passed" for outcome in outcomes)
+    print(f"{passed} of {len(outcomes)} passed.")
+    return 0 if outcomes and passed == len(outcomes) else 1
 
 
 def _version(package: str) -> str:
@@ -109,13 +161,13 @@ def _test_graph() -> str:
 
 def _test_checks() -> str:
     """A check passes what is right and turns down what is wrong"""
-    from .course.lab import judge
+    from .course.judging import judge
     from .course.lessons.lesson_00 import LESSON
 
     for exercise in LESSON.exercises:
         wrong = next(iter(exercise.mutants.values()))
         answers = (exercise.reference(), wrong.answer)
-        kinds = [judge(exercise, {exercise.answer: answer}).kind for answer in answers]
+        kinds = [judge(exercise, exercise.named(answer)).kind for answer in answers]
         if kinds != ["passed", "incorrect"]:
             raise AssertionError(f"the check of {exercise.id} says {kinds}")
     return f"the checks of {len(LESSON.exercises)} exercises can tell right from wrong"

@@ -7,38 +7,42 @@ version of Python, and nothing of a cell that shows a live widget.
 from __future__ import annotations
 
 import tempfile
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
 
-from .course.lessons.lesson_00 import COUNTER
-from .explore import replay
-from .viz.stepper import first_line
-from .viz.timeline import draw_timeline
+from .course.catalog import lesson
+from .course.exercise import Lesson
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LIVE = "nbval-ignore-output"
 
 
 def run_and_store(path: Path) -> None:
-    """Run the notebook at `path`, and replace it with the outcome.
+    """Bring the exercises of the notebook at `path` up to date, run it, and store the outcome.
 
     It runs in an empty folder: whoever works on a notebook may have solved it in its own.
     """
     notebook = nbformat.read(path, as_version=4)
+    write_exercises(notebook, lesson(int(path.name[:2])))
     with tempfile.TemporaryDirectory() as folder:
         execute(notebook, Path(folder))
     normalize(notebook)
     nbformat.write(notebook, path)
 
 
-def readme_picture() -> str:
-    """Draw the run that README shows: a real one, of lesson 00."""
-    run = replay(COUNTER, "abba")
-    assert run.trace is not None
-    return draw_timeline(run.trace, None, first_line(run)) + "\n"
+def write_exercises(notebook: Any, one: Lesson) -> None:
+    """Put the text and the stub of each exercise where the notebook has it.
+
+    That is the cell with the tag `exercise-00.1`, and the one above it.
+    """
+    for exercise in one.exercises:
+        for above, cell in pairwise(notebook.cells):
+            if f"exercise-{exercise.id}" in cell.metadata.get("tags", []):
+                above.source, cell.source = exercise.text(), exercise.stub.rstrip("\n")
 
 
 def execute(notebook: Any, folder: Path) -> None:

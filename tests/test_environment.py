@@ -24,6 +24,7 @@ NAME_ON_PYPI = {"python-graphviz": "graphviz"}
 ONLY_PIP = {
     "axe-playwright-python",
     "graphviz-pure",
+    "hypothesis",
     "jupyter-repo2docker",
     "mypy",
     "playwright",

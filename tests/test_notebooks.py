@@ -29,6 +29,12 @@ def lesson_of(path: Path) -> Lesson:
 
 
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+each_notebook_in_time = pytest.mark.parametrize(
+    "path",
+    [PATHS[0], *[pytest.param(path, marks=pytest.mark.slow) for path in PATHS[1:]]],
+    ids=lambda path: path.stem,
+)
+"""For what starts a kernel: the first notebook at once, the others with the slow tests."""
 
 
 def code_cells(notebook: Any) -> list[Any]:
@@ -89,7 +95,7 @@ def test_a_notebook_was_stored_after_a_run_from_top_to_bottom(path):
     assert counts == list(range(1, len(counts) + 1))
 
 
-@each_notebook
+@each_notebook_in_time
 def test_running_a_notebook_again_changes_nothing_that_is_stored(path, tmp_path):
     """Goal: outputs are deterministic. Method: run it, normalize it, and compare to the letter."""
     stored, again = (nbformat.read(path, as_version=4) for _ in range(2))
@@ -103,7 +109,7 @@ def test_running_a_notebook_again_changes_nothing_that_is_stored(path, tmp_path)
 
 
 @each_notebook
-def test_a_notebook_says_how_long_and_how_hard_an_exercise_is(path):
+def test_an_exercise_stands_in_the_notebook_as_the_lesson_has_it(path):
     cells = nbformat.read(path, as_version=4).cells
     for exercise in lesson_of(path).exercises:
         [at] = [
@@ -111,9 +117,10 @@ def test_a_notebook_says_how_long_and_how_hard_an_exercise_is(path):
             for i, c in enumerate(cells)
             if f"exercise-{exercise.id}" in c.metadata.get("tags", [])
         ]
-        dots = "●" * exercise.dots + "○" * (5 - exercise.dots)
-        assert cells[at - 1].source.startswith(f"### Exercise {exercise.id} · {exercise.title}\n")
-        assert f"{dots}, {exercise.minutes} min." in cells[at - 1].source
+        asked = "run `pfncache-lab refresh`"
+        assert cells[at - 1].source == exercise.text(), asked
+        assert cells[at].source == exercise.stub.rstrip("\n"), asked
+        assert cells[at + 1].source == f'lab.check("{exercise.id}")'
 
 
 @each_notebook
@@ -129,7 +136,7 @@ def test_no_cell_is_too_long_for_a_tired_reader(path):
 # -- solved and wrong --------------------------------------------------------------------------
 
 
-@each_notebook
+@each_notebook_in_time
 def test_a_solved_notebook_passes_every_check(path, tmp_path):
     exercises = lesson_of(path).exercises
     solved = variant(path, {e.id: reference_source(e) for e in exercises})
@@ -140,15 +147,18 @@ def test_a_solved_notebook_passes_every_check(path, tmp_path):
     assert f"All {len(exercises)} exercises" in str(code_cells(solved)[-1].outputs)
 
 
+ROUNDS = 3
+"""Of wrong answers, for each notebook. Without a kernel, test_exercises.py tries every one."""
+
+
 def rounds() -> list[Any]:
-    """Each mutant once, several exercises at a time: a round needs a kernel of its own."""
+    """Mutants of all exercises at a time: a round needs a kernel of its own."""
     found = []
     for path in PATHS:
         exercises = lesson_of(path).exercises
-        longest = max(len(e.mutants) for e in exercises)
-        for number in range(longest):
+        for number in range(ROUNDS):
             chosen = {e.id: list(e.mutants.values())[number % len(e.mutants)] for e in exercises}
-            marks = [pytest.mark.slow] if number else []
+            marks = [pytest.mark.slow] if number or path != PATHS[0] else []
             name = f"{path.stem}-{number}"
             found.append(pytest.param(path, chosen, marks=marks, id=name))
     return found
@@ -168,20 +178,25 @@ def test_a_wrong_notebook_is_turned_down_in_its_own_words(path, chosen, tmp_path
 @pytest.mark.slow
 def test_the_kernel_survives_its_reader_and_the_next_check_works(tmp_path):
     """Goal: no answer takes the kernel along. Method: one kernel, one horror after the other."""
-    horrors = [
-        "def schedules(a, b):\n    while True: pass",
-        "def schedules(a, b):\n    return schedules(a, b)",
-        "def schedules(a, b):\n    import sys; sys.exit(1)",
-        "def schedules(a, b):\n    raise KeyError(a)",
-        "def schedules(a, b):\n    exit()",
-        "def schedules(a, b):\n    return input()",
-        "def schedules(a, b):\n    while True: yield 'a'",
-        "def schedules(a, b):\n    return [0] * 10**15",
-        "def schedules(a",
-        "schedules = 3",
-        "schedules = print",
-        "del schedules",
-    ]
+    horrors = {
+        "def schedules(a, b):\n    while True: pass": "incorrect",
+        "def schedules(a, b):\n    return schedules(a, b)": "incorrect",
+        "def schedules(a, b):\n    import sys; sys.exit(1)": "incorrect",
+        "def schedules(a, b):\n    import os; os._exit(1)": "incorrect",
+        "def schedules(a, b):\n    raise KeyError(a)": "incorrect",
+        "def schedules(a, b):\n    exit()": "incorrect",
+        "def schedules(a, b):\n    return input()": "incorrect",
+        "def schedules(a, b):\n    while True: yield 'a'": "incorrect",
+        "def schedules(a, b):\n    return [0] * 10**15": "incorrect",
+        "def schedules(a, b):\n    return sum(iter(int, 1))": "incorrect",
+        "def schedules(a, b):\n    print('x\\n' * 10**7); return []": "incorrect",
+        "def schedules(a": "incorrect",
+        "schedules = 3": "incorrect",
+        "schedules = print": "incorrect",
+        "del schedules": "not attempted",
+        "check = list = sorted = 3\ndef schedules(a, b):\n    return ['a']": "incorrect",
+        "from pfncache_lab.course.lessons.lesson_00 import schedules": "not attempted",
+    }
     solved = variant(PATHS[0], {e.id: reference_source(e) for e in lesson_of(PATHS[0]).exercises})
     last = next(
         i for i, c in enumerate(solved.cells) if "exercise-00.3" in c.metadata.get("tags", [])
@@ -201,12 +216,92 @@ def test_the_kernel_survives_its_reader_and_the_next_check_works(tmp_path):
         for cell in solved.cells
         if cell.cell_type == "code" and cell.source == check.source
     ]
-    broken_cell_keeps_the_answer_before_it = "incorrect"
-    assert heads == [
+    assert heads == ["passed", *horrors.values(), "passed"]
+
+
+def said_by(cells: list[tuple[str, str]], folder: Path) -> list[str]:
+    """Run these cells after the set-up cell of lesson 00; return what each of them said."""
+    notebook = variant(PATHS[0], {})
+    first = [next(c for c in code_cells(notebook) if "setup(" in c.source)]
+    tags = {"tags": ["raises-exception"]}
+    notebook.cells = first + [
+        nbformat.v4.new_code_cell(source, id=name, metadata=tags) for name, source in cells
+    ]
+    execute(notebook, folder)
+    return ["\n".join(map(text_of, cell.outputs)) for cell in notebook.cells]
+
+
+def text_of(output: Any) -> str:
+    return output.get("text") or output.get("data", {}).get("text/plain") or output.get("ename")
+
+
+def test_what_a_failed_cell_leaves_behind_is_not_judged(tmp_path):
+    """Goal: the old answer is not taken for the new. Method: a right one, then a broken cell."""
+    said = said_by(
+        [
+            ("right", 'lost_update = "abba"'),
+            ("check-right", 'lab.check("00.1")'),
+            ("broken", 'lost_update = "ab'),
+            ("check-broken", 'lab.check("00.1")'),
+            ("crashed", 'lost_update = "a" + 3'),
+            ("check-crashed", 'lab.check("00.1")'),
+            ("defined-first", 'lost_update = "aabb"\n1 / 0'),
+            ("check-defined", 'lab.check("00.1")'),
+            ("blank", "lost_update = ____"),
+            ("check-blank", 'lab.check("00.1")'),
+            ("right-again", 'lost_update = "abab"'),
+            ("check-again", 'lab.check("00.1")'),
+        ],
+        tmp_path,
+    )
+    assert [text.split("]")[0][1:] for text in said[2::2]] == [
         "passed",
-        *["incorrect"] * 8,
-        broken_cell_keeps_the_answer_before_it,
-        *["incorrect"] * 2,
+        "incorrect",
+        "incorrect",
+        "incorrect",
         "not attempted",
         "passed",
     ]
+    assert "The cell that defines `lost_update` ended with SyntaxError" in said[4]
+    assert "The cell that defines `lost_update` ended with TypeError" in said[6]
+    assert "With aabb one task does all its work" in said[8]
+
+
+def test_a_name_of_ours_that_is_overwritten_is_said_and_comes_back(tmp_path):
+    said = said_by(
+        [
+            ("overwritten", "show, lab = 3, 4"),
+            ("broken", 'lab.check("00.1")'),
+            ("again", "from pfncache_lab import setup, show\nlab = setup(0, globals())"),
+            ("check", 'lab.check("00.1")'),
+            ("quiet", "answer = 3"),
+        ],
+        tmp_path,
+    )
+    assert "Careful: `show` was the course's, and is now 3." in said[1]
+    assert "Careful: `lab` was the course's, and is now 4." in said[1]
+    assert "run the first cell of this notebook again" in said[1]
+    assert said[2] == "AttributeError"
+    assert "Careful" not in said[3]
+    assert said[4].startswith("[not attempted]")
+    assert said[5] == ""
+
+
+def test_cells_that_are_run_upside_down_twice_or_not_at_all_are_answered(tmp_path):
+    setup = "lab = setup(lesson=0, namespace=globals())"
+    said = said_by(
+        [
+            ("check-first", 'lab.check("00.1")'),
+            ("answer", 'lost_update = "abba"'),
+            ("setup-again", setup),
+            ("setup-thrice", setup),
+            ("check", 'lab.check("00.1")'),
+            ("deleted", "del lost_update"),
+            ("check-deleted", 'lab.check("00.1")'),
+        ],
+        tmp_path,
+    )
+    assert "There is no `lost_update` yet. Run the cell of the exercise first." in said[1]
+    assert "1 of 3" not in said[4]
+    assert said[5].startswith("[passed]")
+    assert "You have passed this exercise before, and it counts." in said[7]

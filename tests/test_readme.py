@@ -14,9 +14,9 @@ import pytest
 from pfncache_lab import explore
 from pfncache_lab.cli import main
 from pfncache_lab.course.lessons.lesson_00 import COUNTER
-from pfncache_lab.explore import SCHEDULE_LIMIT
+from pfncache_lab.documents import fidelity_page, readme_picture, with_history
+from pfncache_lab.explore import SCHEDULE_LIMIT, SEARCH_STEPS
 from pfncache_lab.explore.check import BUDGET
-from pfncache_lab.notebooks import readme_picture
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
@@ -28,11 +28,21 @@ def test_the_picture_is_what_the_machine_draws():
     assert stored == readme_picture(), "run `pfncache-lab refresh`"
 
 
+def test_the_page_of_what_is_modelled_is_what_the_modules_say():
+    stored = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
+    assert stored == fidelity_page(), "run `pfncache-lab refresh`"
+
+
+@pytest.mark.slow
+def test_the_table_of_bugs_is_what_the_search_finds():
+    assert with_history(README) == README, "run `pfncache-lab refresh`"
+
+
 def test_the_numbers_are_those_of_the_search():
     result = explore(COUNTER)
     bad, all_of_them = WORDS[len(result.failures)], WORDS[len(result.runs)]
     assert f"{bad} of the {all_of_them} schedules of this program lose" in README.replace("\n", " ")
-    assert f"stops after {SCHEDULE_LIMIT:,} schedules" in README
+    assert f"stops after {SCHEDULE_LIMIT:,} schedules or {SEARCH_STEPS:,} steps" in README
 
 
 @pytest.mark.parametrize("target", re.findall(r"\]\((?!https:)([^)]+)\)", README))

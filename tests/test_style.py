@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pfncache_lab.course.catalog import lesson
+
 ROOT = Path(__file__).resolve().parent.parent
 # Without our strict settings: a reader's cells need no annotations, and may define a name anew.
 LENIENT = [
@@ -47,12 +49,14 @@ def test_the_types_of_the_code_agree():
 def test_the_types_of_a_notebook_agree(notebook, tmp_path):
     module = tmp_path / re.sub(r"\W|^(?=\d)", "_", notebook.stem)
     module = module.with_suffix(".py")
-    module.write_text(as_module(json.loads(notebook.read_text("utf-8"))), "utf-8")
+    given = ["____", *lesson(int(notebook.name[:2])).needs]
+    module.write_text(as_module(json.loads(notebook.read_text("utf-8")), given), "utf-8")
     assert_content("mypy", *LENIENT, module)
 
 
-def as_module(notebook) -> str:
-    """The code cells as one module, in which a blank may stand for anything."""
+def as_module(notebook, given) -> str:
+    """The code cells as one module, in which a blank, and what set-up puts in, may be anything."""
     codes = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     cells = [f"# cell {number}\n{code}\n" for number, code in enumerate(codes)]
-    return "\n".join(["from typing import Any", "____: Any", *cells])
+    names = [f"{name}: Any" for name in given]
+    return "\n".join(["from typing import Any", *names, *cells])

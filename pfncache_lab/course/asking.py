@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import ast
 import builtins
-import inspect
 import io
 import sys
 import textwrap
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from itertools import islice
+from types import FrameType
 from typing import Any
 
-from ..sim import limits
+from ..sim import KernelBug, limits
 from ..sim.limits import Meter, TimeLimit, time_limit
 from ..sim.shown import shown
 from .exercise import Incorrect
-
-BLANK = "____"
 
 LONGEST = 200
 """Characters of somebody else's text that a sentence quotes."""
@@ -27,24 +25,71 @@ LONGEST = 200
 LINES_SHOWN = 20
 """Lines that an answer prints which are let through."""
 
+FRAMES_SHOWN = 3
+"""Lines of the reader's that lead up to an exception and are shown."""
 
-_budget: Meter | None = None
+
+Listener = Callable[[str, float], None]
+"""Is told what is done next, and how much CPU time it may take."""
+
+listener: Listener | None = None
+"""Whoever watches this process from outside, if anybody does."""
+
+
+class PatientMeter(Meter):
+    """A meter that does not wait for an answer that sleeps.
+
+    A machine that is busy elsewhere makes an answer slow as well; but then it has not given the
+    processor away by itself, and that is what the system counts.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+        self._asleep = 0.0
+        self._last = self._look()
+
+    def over(self) -> bool:
+        """Whether the time is up."""
+        before, self._last = self._last, self._look()
+        wall, cpu, waits = (now - then for now, then in zip(self._last, before, strict=True))
+        if waits > 0 and cpu < wall / 10 and wall < 10 * limits.TICK:
+            self._asleep += wall
+        return self._asleep > self.seconds or super().over()
+
+    @staticmethod
+    def _look() -> tuple[float, float, float]:
+        return time.monotonic(), time.thread_time(), _times_given_away()
+
+
+def _times_given_away() -> float:
+    """Count how often this thread has given the processor away; 0 where nobody counts."""
+    try:
+        import resource
+    except ImportError:
+        return 0.0
+    if not hasattr(resource, "RUSAGE_THREAD"):
+        return 0.0  # of all threads together: the notebook's own wait all the time
+    return float(resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw)
+
+
+_budget: PatientMeter | None = None
 
 
 @contextmanager
-def one_budget() -> Iterator[None]:
+def one_budget(seconds: float | None = None) -> Iterator[None]:
     """Let all calls in the body share the time of one answer: ten slow cases are slow, too."""
     global _budget
-    _budget = Meter(limits.SECONDS)
+    before, _budget = _budget, PatientMeter(seconds or limits.SECONDS)
     try:
         yield
     finally:
-        _budget = None
+        _budget = before
 
 
 def ask(function: Callable[..., Any], *args: Any) -> Any:
     """Call the reader's function. Raises Incorrect when it crashes or does not come back."""
-    return _guarded(function, args, lambda: function(*args))
+    return observed(_call_text(function, args), lambda: function(*args), files_of(function))
 
 
 def ask_for_list(function: Callable[..., Any], *args: Any, most: int) -> list[Any]:
@@ -52,11 +97,37 @@ def ask_for_list(function: Callable[..., Any], *args: Any, most: int) -> list[An
 
     Takes no more than `most` items, so that one that never stops is only a wrong answer.
     """
-    result = ask(function, *args)
+    result, call = ask(function, *args), _call_text(function, args)
     if isinstance(result, str) or not isinstance(result, Iterable):
-        call = _call_text(function, args)
         raise Incorrect(f"{call} returned {short(result)}, which is no list of strings.")
-    return list(_guarded(function, args, lambda: list(islice(result, most))))
+    return list(observed(call, lambda: list(islice(result, most)), files_of(function)))
+
+
+def observed(what: str, action: Callable[[], Any], files: set[str]) -> Any:
+    """Do what runs the reader's code, which is in `files`. Raises Incorrect, which names `what`."""
+    budget = _budget or PatientMeter(limits.SECONDS)
+    if listener is not None:
+        listener(what, budget.seconds)
+    try:
+        with time_limit(budget), no_way_out():
+            return action()
+    except TimeLimit:
+        raise Incorrect(
+            f"{what} did not come back, so I stopped it. Does every loop end, and does every "
+            "call of itself ask for something smaller?"
+        ) from None
+    except RecursionError:
+        raise Incorrect(
+            f"{what} called itself until Python gave up. Each call of itself must ask for "
+            "something smaller, and one case must return without a call."
+        ) from None
+    except KeyboardInterrupt:
+        raise  # the reader's own: they have pressed the stop button
+    except Incorrect:
+        raise
+    except BaseException as error:
+        kind = "ended with" if isinstance(error, KernelBug) else "raised"
+        raise Incorrect(f"{what} {kind} {named(error)}{where(error, files)}") from None
 
 
 def short(value: object) -> str:
@@ -64,15 +135,18 @@ def short(value: object) -> str:
     return shown(value)
 
 
+def files_of(function: object) -> set[str]:
+    """Name the file, or the cell, that defines a function of the reader's."""
+    code = getattr(function, "__code__", None)
+    return {code.co_filename} if code else set()
+
+
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Let through the first lines that the body prints. An answer may print ten thousand."""
-    printed = _FirstLines()
-    try:
-        with redirect_stdout(printed):
-            yield
-    finally:
-        print(printed.summary(), end="")
+def captured() -> Iterator[FirstLines]:
+    """Keep the first lines that the body prints. An answer may print ten thousand."""
+    printed = FirstLines()
+    with redirect_stdout(printed), redirect_stderr(printed):
+        yield printed
 
 
 @contextmanager
@@ -99,75 +173,25 @@ def no_way_out() -> Iterator[None]:
             del shell.ask_exit
 
 
-class _FirstLines(io.TextIOBase):
+class FirstLines(io.TextIOBase):
+    """Keeps the first lines that are written, and counts the others."""
+
     def __init__(self) -> None:
         self._kept: list[str] = []
         self._lines = 0
 
     def write(self, text: str) -> int:
+        """Take some text."""
         if self._lines < LINES_SHOWN:
             self._kept.append(text[: LINES_SHOWN * LONGEST])
         self._lines += text.count("\n")
         return len(text)
 
     def summary(self) -> str:
+        """Return the first lines, and say how many there were."""
         lines = "".join(self._kept).splitlines(keepends=True)[:LINES_SHOWN]
         rest = self._lines - len(lines)
         return "".join(lines) + (f"(… and {rest} lines more)\n" if rest > 0 else "")
-
-
-def blank_line(answer: Any) -> int | None:
-    """Tell on which line of the answer's source a blank is left, counted from 1; None if filled.
-
-    A blank is `____`, or a `...` that stands in the body itself. It is found in the source, not by
-    running it: an answer that raises NameError is wrong, but it has been attempted.
-    """
-    answer = inspect.unwrap(answer) if callable(answer) else answer
-    if isinstance(answer, str):
-        return 1 if BLANK in answer else None
-    if answer is ...:
-        return 1
-    if not inspect.isfunction(answer):
-        return None
-    return _blank_in_source(answer)
-
-
-def _blank_in_source(function: Callable[..., Any]) -> int | None:
-    try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-    except (OSError, SyntaxError):  # no source to read: its compiled names tell the same
-        return 1 if BLANK in function.__code__.co_names else None
-    names = (node for node in ast.walk(tree) if isinstance(node, ast.Name))
-    blanks = [name.lineno for name in names if name.id == BLANK]
-    body = tree.body[0].body if isinstance(tree.body[0], ast.FunctionDef) else []
-    return min(blanks + [line.lineno for line in body if _is_ellipsis(line)], default=None)
-
-
-def _is_ellipsis(statement: ast.stmt) -> bool:
-    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
-        return False
-    return statement.value.value is ...
-
-
-def _guarded(function: Callable[..., Any], args: tuple[Any, ...], action: Callable[[], Any]) -> Any:
-    call = _call_text(function, args)
-    try:
-        with time_limit(_budget), quiet(), no_way_out():
-            return action()
-    except TimeLimit:
-        raise Incorrect(
-            f"{call} did not come back, so I stopped it. Does every loop end, and does every "
-            "call of itself ask for something smaller?"
-        ) from None
-    except RecursionError:
-        raise Incorrect(
-            f"{call} called itself until Python gave up. Each call of itself must ask for "
-            "something smaller, and one case must return without a call."
-        ) from None
-    except KeyboardInterrupt:
-        raise  # the reader's own: they have pressed the stop button
-    except BaseException as error:
-        raise Incorrect(f"{call} raised {named(error)}{_where(error, function)}") from None
 
 
 def named(error: BaseException) -> str:
@@ -179,13 +203,25 @@ def named(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def _where(error: BaseException, function: Callable[..., Any]) -> str:
-    """Point at the reader's own line: the innermost one in the cell that defines the function."""
-    cell = getattr(getattr(function, "__code__", None), "co_filename", None)
-    mine = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == cell]
-    if not mine or not mine[-1].line:
+def where(error: BaseException, files: set[str]) -> str:
+    """Point at the reader's own lines, and at no other: how they were reached is our business."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    stack = traceback.extract_tb(error.__traceback__)
+    mine = [
+        summary
+        for frame, summary in zip(frames, stack, strict=True)
+        if summary.line and (summary.filename in files or _in_a_notebook(frame))
+    ]
+    if not mine:
         return "."
-    return f",\n  in line {mine[-1].lineno} of your cell: {mine[-1].line}"
+    if len(mine) == 1:
+        return f",\n  in line {mine[0].lineno} of your cell: {mine[0].line}"
+    lines = [f"line {at.lineno} of your cell, in {at.name}(): {at.line}" for at in mine]
+    return ",\n  in " + ",\n  then ".join(lines[-FRAMES_SHOWN:])
+
+
+def _in_a_notebook(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__") == "__main__" and "__file__" not in frame.f_globals
 
 
 def _call_text(function: Callable[..., Any], args: tuple[Any, ...]) -> str:

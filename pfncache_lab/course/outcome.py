@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from html import escape
 from typing import Any
 
-from ..explore import Run
-from ..viz import Figure, TraceStepper, prose, show
-from .exercise import Exercise, Shown
-
-PASSED = "passed"
-NOT_ATTEMPTED = "not attempted"
-INCORRECT = "incorrect"
+from ..viz import Figure, prose
+from .exercise import Exercise
+from .judging import INCORRECT, NOT_ATTEMPTED, PASSED
 
 _COLOR = {PASSED: "#2e7d32", NOT_ATTEMPTED: "#757575", INCORRECT: "#c62828"}
 
@@ -26,7 +21,8 @@ class Outcome:
     kind: str
     """'passed', 'not attempted' or 'incorrect'."""
     message: str
-    shown: Shown | None = None
+    picture: Figure | None = None
+    """The reader's own run: a film of it once it has passed, a still of what went wrong."""
     notice: str = ""
     """What the reader should know about their record, if it could not be kept."""
 
@@ -35,19 +31,9 @@ class Outcome:
         """The outcome and the exercise: '[passed] 00.1 Break counter += 1'."""
         return f"[{self.kind}] {self.exercise.id} {self.exercise.title}"
 
-    @cached_property
-    def picture(self) -> Figure | None:
-        """The reader's own run: a film of it once it has passed, a still of what went wrong."""
-        if self.shown is None:
-            return None
-        if self.kind == PASSED and isinstance(self.shown, Run):
-            return TraceStepper(self.shown)
-        return show(self.shown)
-
     def __repr__(self) -> str:
-        picture = self.picture
         head = f"{self.headline}\n{self.message}"
-        parts = [head, picture.text if picture else "", self.advice, self.notice]
+        parts = [head, self.picture.text if self.picture else "", self.advice, self.notice]
         return "\n\n".join(part for part in parts if part)
 
     @property

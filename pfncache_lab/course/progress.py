@@ -10,27 +10,25 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 FILE = "progress.json"
-VERSION = 1
+VERSION = 2
 SECONDS_TO_LOCK = 5
 
 Record = dict[str, Any]
 
 
 class Progress:
-    """The reader's record: exercises passed, predictions made, hints taken."""
+    """The reader's record: exercises passed, predictions made, hints taken, whose work is used."""
 
     def __init__(self, folder: Path) -> None:
         """Use the record in `folder`; there need not be one yet."""
         self._path = folder / FILE
-        self._lock = FileLock(folder / f".{FILE}.lock")
+        self._lock_file = folder / f".{FILE}.lock"
         self._unsaved: Record | None = None
         self.notice = ""
         """A sentence for the reader when the file could not be used, else empty."""
@@ -61,12 +59,36 @@ class Progress:
         """Remember how many hints the reader has taken."""
         self._change(lambda record: record["hints"].update({exercise: taken}))
 
+    def forget(self, exercise: str) -> None:
+        """Begin an exercise again: it has not passed, and no hint is taken."""
+
+        def change(record: Record) -> None:
+            record["passed"] = [one for one in record["passed"] if one != exercise]
+            record["hints"].pop(exercise, None)
+
+        self._change(change)
+
+    def reference(self) -> list[str]:
+        """The names for which the reader wants the reference, although they have their own."""
+        return list(self._read()["reference"])
+
+    def set_reference(self, names: Sequence[str], wanted: bool) -> None:
+        """Remember whether the reference is wanted for these names."""
+
+        def change(record: Record) -> None:
+            others = [name for name in record["reference"] if name not in names]
+            record["reference"] = sorted({*others, *names} if wanted else others)
+
+        self._change(change)
+
     def _change(self, change: Callable[[Record], object]) -> None:
         """Read, change and write under the lock; without a file, remember as long as we live."""
+        from filelock import FileLock, Timeout  # here: it takes a tenth of importing all of us
+
         record = self._read()
         change(record)
         try:
-            with self._lock.acquire(timeout=SECONDS_TO_LOCK):
+            with FileLock(self._lock_file, timeout=SECONDS_TO_LOCK):
                 record = self._read()
                 change(record)
                 self._write(record)
@@ -89,6 +111,7 @@ class Progress:
             return _empty()
         except (ValueError, RecursionError):
             return self._set_aside()
+        record = _upgraded(record)
         return record if _sound(record) else self._set_aside()
 
     def _set_aside(self) -> Record:
@@ -111,18 +134,26 @@ class Progress:
 
 
 def _empty() -> Record:
-    return {"version": VERSION, "passed": [], "predictions": {}, "hints": {}}
+    return {"version": VERSION, "passed": [], "predictions": {}, "hints": {}, "reference": []}
+
+
+def _upgraded(record: Any) -> Any:
+    """Read what an earlier version has written. Version 1 knew of no choice of the reference."""
+    if isinstance(record, dict) and record.get("version") == 1:
+        return {**record, "version": VERSION, "reference": []}
+    return record
 
 
 def _sound(record: Any) -> bool:
     """Tell whether this is a record as we write it, to the last element."""
     if not isinstance(record, dict) or record.get("version") != VERSION:
         return False
-    passed, predictions, hints = (record.get(key) for key in ("passed", "predictions", "hints"))
+    passed, predictions, hints, reference = (record.get(key) for key in list(_empty())[1:])
     return (
         isinstance(passed, list)
         and isinstance(predictions, dict)
         and isinstance(hints, dict)
-        and all(isinstance(name, str) for name in [*passed, *predictions.values()])
+        and isinstance(reference, list)
+        and all(isinstance(name, str) for name in [*passed, *predictions.values(), *reference])
         and all(isinstance(number, int) for number in hints.values())
     )

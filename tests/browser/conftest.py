@@ -76,10 +76,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 @pytest.fixture
 def lesson(browser: Any, server: tuple[str, Path], request: Any) -> Iterator[Any]:
-    """Open a fresh copy of the notebook; yields the page once the kernel is idle."""
+    """Open a fresh copy of the notebook; yields the page once the kernel is idle.
+
+    It is that of lesson 00, unless the module of the test has a NOTEBOOK of its own.
+    """
     address, work = server
+    notebook = NOTEBOOK.parent / getattr(request.module, "NOTEBOOK", NOTEBOOK.name)
     name = "".join(c if c.isalnum() else "_" for c in request.node.name) + ".ipynb"
-    shutil.copy(NOTEBOOK, work / name)
+    shutil.copy(notebook, work / name)
     (work / "progress.json").unlink(missing_ok=True)
     page = browser.new_page(viewport={"width": 1300, "height": 2400})
     page.set_default_timeout(30_000)

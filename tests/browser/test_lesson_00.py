@@ -15,7 +15,7 @@ from pfncache_lab.course.lessons.lesson_00 import LESSON
 SERIOUS = ("serious", "critical")
 
 
-def run_all(page: Any) -> None:
+def run_all(page: Any, games: int = 2) -> None:
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
     page.wait_for_function(
         """() => window.jupyterapp.shell.currentWidget.content.widgets
@@ -23,7 +23,7 @@ def run_all(page: Any) -> None:
                .every(cell => cell.model.executionCount !== null
                               && cell.model.executionState !== 'running')"""
     )
-    page.locator(".pfn-game").nth(1).wait_for(state="attached")
+    page.locator(".pfn-game").nth(games - 1).wait_for(state="attached")
     # JupyterLab scrolls to the last cell afterwards; a click while it scrolls hits something else.
     page.wait_for_function(
         """() => {
@@ -70,6 +70,7 @@ def serious_violations(page: Any) -> list[str]:
         """() => {
              const main = document.createElement('main');
              main.append(...document.querySelectorAll('.jp-OutputArea-output'));
+             document.head.append(...document.body.querySelectorAll('link, style'));  // the theme
              document.body.replaceChildren(main);
              document.body.style =
                'position:static;overflow:visible;background:var(--jp-layout-color0)';

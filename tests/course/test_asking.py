@@ -8,10 +8,12 @@ import time
 
 import pytest
 
-from pfncache_lab.course.asking import ask, ask_for_list, blank_line, short
+from pfncache_lab.course.apart import loudly
+from pfncache_lab.course.asking import ask, ask_for_list, short
 from pfncache_lab.course.exercise import Incorrect
-from pfncache_lab.course.lab import judge
+from pfncache_lab.course.judging import judge
 from pfncache_lab.course.lessons.lesson_00 import LESSON
+from pfncache_lab.course.sources import blank_line
 from pfncache_lab.explore import replay
 from pfncache_lab.sim import limits, lockup
 from pfncache_lab.sim.limits import TimeLimit, time_limit
@@ -78,6 +80,13 @@ def exits(n):
 
 def crashes(n):
     return [1, 2][n]
+
+
+def test_an_answer_that_waits_is_not_given_more_time_than_one_that_works():
+    """Goal: nobody waits three seconds for a sleeping answer. Method: twice its time is enough."""
+    begin = time.monotonic()
+    sentence(sleeps, 3)
+    assert time.monotonic() - begin < 2 * limits.SECONDS + 0.2
 
 
 @pytest.mark.parametrize("function", [loops, sleeps, swallows_some])
@@ -202,7 +211,7 @@ def test_what_an_answer_prints_is_let_through_in_part(capsys):
         for line in range(10_000):
             print("line", line)
 
-    ask(chatty)
+    loudly(lambda: ask(chatty))
     said = capsys.readouterr().out.splitlines()
     assert said == [*(f"line {n}" for n in range(20)), "(… and 9980 lines more)"]
 
@@ -212,7 +221,7 @@ def test_an_answer_that_never_stops_printing_is_stopped_and_cut(capsys):
         while True:
             print("x" * 60)
 
-    assert "did not come back" in sentence(flood)
+    assert "did not come back" in loudly(lambda: sentence(flood))
     assert len(capsys.readouterr().out) < 2000
 
 

@@ -1,85 +1,143 @@
-"""Every exercise of every lesson is proved: blank, reference, alternatives, mutants, hints."""
+"""Every exercise of every lesson is proved: blank, reference, alternatives, mutants, hints.
+
+So are those of the sample course, which has each kind of exercise once.
+"""
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+import time
 
 import pytest
 
-from pfncache_lab.course import lessons
+from pfncache_lab.course.authoring import made_all
+from pfncache_lab.course.catalog import lessons
 from pfncache_lab.course.exercise import Exercise, Lesson
-from pfncache_lab.course.lab import answer_source, judge, reference_source
+from pfncache_lab.course.judging import judge
+from pfncache_lab.course.lab import answer_source, reference_source
+from pfncache_lab.course.sources import globals_of, source_of
+from pfncache_lab.course.trial import Trial
+from tests.course.sample import COURSE
+from tests.course.walk import behaviors, shape, walk
 
-NAMES = [module.name for module in pkgutil.iter_modules(lessons.__path__)]
-LESSONS = [importlib.import_module(f"{lessons.__name__}.{name}").LESSON for name in NAMES]
-EXERCISES = [exercise for lesson in LESSONS for exercise in lesson.exercises]
+LESSONS = [*lessons(), *COURSE]
+WALK = walk(lessons()) + walk(COURSE)
+CODE = [(exercise, built) for exercise, built in WALK if exercise.check is None]
+
+SECONDS = 1.0
+SECONDS_WITH_PROGRAMS = 2.0
 
 
 def by_id(thing: object) -> str | None:
-    return thing.id if isinstance(thing, Exercise) else None
+    return thing.id if isinstance(thing, Exercise) else ""
 
 
-def verdict(exercise: Exercise, answer: object):
-    return judge(exercise, {exercise.answer: answer})
+each_exercise = pytest.mark.parametrize(("exercise", "built"), WALK, ids=by_id)
+each_trial = pytest.mark.parametrize(("exercise", "built"), CODE, ids=by_id)
 
 
 def pairs(what: str) -> list[object]:
-    """List (exercise, value) for each value of one of its fields."""
-    every = [(exercise, value) for exercise in EXERCISES for value in getattr(exercise, what)]
-    return [pytest.param(e, v, id=f"{e.id}-{getattr(v, '__name__', v)}") for e, v in every]
+    """List (exercise, built, value) for each value of one of its fields.
+
+    An id is the same in every process, so that several can share the tests.
+    """
+    return [
+        pytest.param(e, built, value, id=f"{e.id}-{value if isinstance(value, str) else number}")
+        for e, built in WALK
+        for number, value in enumerate(getattr(e, what))
+    ]
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=by_id)
-def test_nothing_defined_is_not_attempted(exercise):
-    outcome = judge(exercise, {})
-    assert outcome.kind == "not attempted"
+@each_exercise
+def test_nothing_defined_is_not_attempted(exercise, built):
+    verdict = judge(exercise, {}, built)
+    assert verdict.kind == "not attempted"
     assert (
-        outcome.message
-        == f"There is no `{exercise.answer}` yet. Run the cell of the exercise first."
+        verdict.message
+        == f"There is no `{exercise.names[0]}` yet. Run the cell of the exercise first."
     )
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=by_id)
-def test_the_reference_passes(exercise):
-    outcome = verdict(exercise, exercise.reference())
-    assert outcome.kind == "passed", outcome.message
+@each_exercise
+def test_the_stub_is_not_attempted(exercise, built):
+    home = globals_of(next(iter(exercise.named(exercise.reference()).values())))
+    namespace = made_all(exercise.stub, "<stub>", {**home, "____": None, **built})
+    verdict = judge(exercise, namespace, built)
+    assert (verdict.kind, verdict.message[:15]) == ("not attempted", "A blank is left")
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=by_id)
-def test_the_solution_that_is_shown_passes(exercise):
+@each_exercise
+def test_the_stub_is_the_reference_with_blanks(exercise, built):
+    stub = shape(exercise.stub)
+    for part in shape(reference_source(exercise)):
+        assert part in stub
+
+
+@each_exercise
+def test_the_reference_passes_in_time(exercise, built):
+    begin = time.process_time()
+    verdict = judge(exercise, exercise.named(exercise.reference()), built)
+    assert verdict.kind == "passed", verdict.message
+    limit = SECONDS_WITH_PROGRAMS if exercise.programs else SECONDS
+    assert time.process_time() - begin < limit
+
+
+@each_exercise
+def test_the_solution_that_is_shown_passes(exercise, built):
     """Goal: the fold-out is no typo. Method: run the text that `solution` shows, and check that."""
-    namespace: dict[str, object] = {}
-    exec(reference_source(exercise), namespace)
-    assert judge(exercise, namespace).kind == "passed"
+    first = next(iter(exercise.named(exercise.reference()).values()))
+    namespace = made_all(reference_source(exercise), "<solution>", {**globals_of(first), **built})
+    assert judge(exercise, namespace, built).kind == "passed"
 
 
-@pytest.mark.parametrize(("exercise", "answer"), pairs("alternatives"))
-def test_an_answer_written_differently_passes(exercise, answer):
-    outcome = verdict(exercise, answer)
-    assert outcome.kind == "passed", outcome.message
+@each_trial
+def test_the_search_of_the_reference_takes_as_many_runs_as_the_lesson_says(exercise, built):
+    trial = Trial(exercise, exercise.named(exercise.reference()), built)
+    found = [trial.search(program).stats.runs for program in exercise.programs]
+    assert found == [program.runs for program in exercise.programs]
 
 
-@pytest.mark.parametrize(("exercise", "name"), pairs("mutants"))
-def test_a_mutant_is_turned_down_in_its_own_words(exercise, name):
+@pytest.mark.parametrize(("exercise", "built", "answer"), pairs("alternatives"))
+def test_an_answer_written_differently_passes(exercise, built, answer):
+    verdict = judge(exercise, exercise.named(answer), built)
+    assert verdict.kind == "passed", verdict.message
+
+
+@pytest.mark.parametrize(("exercise", "built", "name"), pairs("mutants"))
+def test_a_mutant_is_turned_down_in_its_own_words(exercise, built, name):
     mutant = exercise.mutants[name]
-    outcome = verdict(exercise, mutant.answer)
-    assert outcome.kind == "incorrect"
-    assert mutant.says in outcome.message
+    verdict = judge(exercise, exercise.named(mutant.answer), built)
+    assert verdict.kind == "incorrect"
+    assert mutant.says in verdict.message
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=by_id)
-def test_there_are_enough_mutants_and_ways_to_be_right(exercise):
+@each_exercise
+def test_there_are_enough_mutants_and_ways_to_be_right(exercise, built):
     assert len(exercise.mutants) >= 3
     assert len(exercise.alternatives) >= 1
     sources = {answer_source(exercise, m.answer) for m in exercise.mutants.values()}
     assert len(sources) == len(exercise.mutants), "two mutants are the same"
 
 
-@pytest.mark.parametrize("exercise", EXERCISES, ids=by_id)
-def test_no_hint_but_the_last_may_give_the_answer_away(exercise):
+@each_trial
+def test_no_two_mutants_behave_alike_and_no_one_situation_catches_all(exercise, built):
+    right = behaviors(exercise, exercise.reference(), built)
+    caught: dict[str, tuple[list, set[int]]] = {}
+    for name, mutant in exercise.mutants.items():
+        seen = behaviors(exercise, mutant.answer, built)
+        assert seen not in [other for other, _ in caught.values()], f"{name} is like another"
+        pairs = enumerate(zip(seen, right, strict=True))
+        caught[name] = (seen, {i for i, (one, other) in pairs if one != other})
+    situations = len(exercise.cases) + len(exercise.programs)
+    if situations > 1:
+        assert len({frozenset(where) for _, where in caught.values()}) > 1, "one case does it all"
+
+
+@each_exercise
+def test_no_hint_but_the_last_may_give_the_answer_away(exercise, built):
+    stub = exercise.stub
     lines = [line.strip() for line in reference_source(exercise).splitlines()]
-    code = [line.partition(" = ")[2].strip("'") for line in lines if " = " in line]
+    code = [line for line in lines if line and line not in stub]
+    code += [line.partition(" = ")[2].strip("'") for line in code if " = " in line]
     assert len(set(exercise.hints)) == 3
     assert code
     assert not any(line in hint for line in code for hint in exercise.hints[:2])
@@ -91,3 +149,9 @@ def test_a_lesson_numbers_its_exercises(lesson: Lesson):
         f"{lesson.number:02d}.{i}" for i in range(1, len(lesson.exercises) + 1)
     ]
     assert all(1 <= e.dots <= 5 and 3 <= e.minutes <= 20 for e in lesson.exercises)
+
+
+@each_exercise
+def test_the_source_of_the_reference_can_be_shown(exercise, built):
+    for thing in exercise.named(exercise.reference()).values():
+        assert not callable(thing) or source_of(thing)

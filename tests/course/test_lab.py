@@ -9,10 +9,13 @@ import sys
 import pytest
 
 from pfncache_lab import __version__
-from pfncache_lab.course import setup
-from pfncache_lab.course.lab import FOLDER, Lab, NotInLesson
+from pfncache_lab.course import catalog, lessons, setup
+from pfncache_lab.course.authoring import made_all
+from pfncache_lab.course.lab import FOLDER, Lab, NotInLesson, reference_source
 from pfncache_lab.course.lessons.lesson_00 import LESSON
 from pfncache_lab.course.progress import Progress
+from pfncache_lab.sim import cmpxchg, cpu_relax
+from tests.course.sample import COURSE, FIRST, SECOND, Word
 
 
 @pytest.fixture
@@ -25,6 +28,13 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def lab(folder):
     return Lab(LESSON, {}, folder)
+
+
+def solved(lesson) -> dict:
+    """The answers of a reader who has read all solutions, and typed them."""
+    sources = "\n\n".join(map(reference_source, lesson.exercises))
+    known = {"Word": Word, "cmpxchg": cmpxchg, "cpu_relax": cpu_relax}
+    return made_all(sources, "<a notebook>", known)
 
 
 def open_lab(folder, **answers):
@@ -65,6 +75,7 @@ def test_a_passed_check_shows_the_readers_own_run_as_a_film(folder):
     page = outcome._repr_mimebundle_()["text/html"]
     assert "[passed]" in page
     assert "schedule: baab" in repr(outcome)
+    assert repr(outcome).endswith("\n\nNext step: 00.2 Break the flag, 8 min.")
     assert "Step 4 of 4: task b, store counter ← 1." in page
     assert "Stuck?" not in page
 
@@ -73,10 +84,7 @@ def test_what_has_passed_is_remembered_by_the_next_notebook(folder):
     open_lab(folder, lost_update="abba").check("00.1")
     later = open_lab(folder)
     assert later.so_far() == "1 of 3 exercises passed; next: 00.2."
-    assert later.progress().text.splitlines()[:2] == [
-        "✓ 00.1 Break counter += 1",
-        "· 00.2 Break the flag",
-    ]
+    assert "   ✓ 00.1 Break counter += 1\n   · 00.2 Break the flag\n" in later.progress().text
 
 
 def test_a_wrong_answer_later_takes_nothing_away(folder):
@@ -94,8 +102,7 @@ def test_two_notebooks_that_are_open_at_once_do_not_undo_each_other(folder):
 
 
 def test_a_lesson_that_is_done_says_so(folder):
-    answers = {e.answer: e.reference() for e in LESSON.exercises}
-    lab = open_lab(folder, **answers)
+    lab = open_lab(folder, **solved(LESSON))
     assert [lab.check(e.id).kind for e in LESSON.exercises] == ["passed"] * 3
     assert lab.so_far() == "All 3 exercises of this lesson passed."
 
@@ -155,13 +162,77 @@ def test_the_truth_of_a_prediction_is_one_of_its_options(prediction):
     assert f'"{prediction.answer()}"' in asked
 
 
+# -- the course ----------------------------------------------------------------------------------
+
+
+def test_a_new_module_is_a_new_lesson_and_nothing_else_has_to_change(folder, monkeypatch, capsys):
+    """Goal: one file a lesson. Method: put one beside the others, and open it."""
+    (folder / "lesson_77.py").write_text(
+        '"""Lesson 77."""\n'
+        "from pfncache_lab.course.exercise import Lesson\n"
+        "LESSON = Lesson(77, 'Nothing yet', [], needs=('schedules',))\n"
+    )
+    monkeypatch.setattr(lessons, "__path__", [*lessons.__path__, str(folder)])
+    catalog.lessons.cache_clear()
+    try:
+        namespace: dict = {}
+        lab = setup(lesson=77, namespace=namespace)
+        assert "Reference: schedules." in capsys.readouterr().out
+        assert namespace["schedules"](1, 1) == ["ab", "ba"]
+        assert "\n77 Nothing yet" in lab.progress().text
+    finally:
+        sys.modules.pop(f"{lessons.__name__}.lesson_77", None)
+        catalog.lessons.cache_clear()
+
+
+def test_the_map_shows_every_lesson_and_where_to_go(folder):
+    names = solved(FIRST)
+    first = Lab(FIRST, names, folder, COURSE)
+    assert first.progress().text == (
+        "90 A sample      ····  ← you are here\n"
+        "   · 90.1 Which page, and where in it\n"
+        "   · 90.2 A lock\n"
+        "   · 90.3 Make them equal\n"
+        "   · 90.4 How many?\n"
+        "91 On top of it  ·\n"
+        "\n"
+        "0 of 4 exercises passed; next: 90.1.\n"
+        "Next step: 90.1 Which page, and where in it, 5 min."
+    )
+    assert [first.check(e.id).kind for e in FIRST.exercises] == ["passed"] * 4
+    assert first.progress().text.splitlines()[-2:] == [
+        "All 4 exercises of this lesson passed.",
+        "Next step: 91.1 Does it fit?, in lesson 91, 5 min.",
+    ]
+
+
+def test_the_certificate_counts_what_has_passed_and_nothing_else(folder):
+    """Goal: nobody is praised for running cells. Method: hints, predictions; then every check."""
+    lab = Lab(SECOND, solved(FIRST), folder, COURSE)
+    lab.hint("91.1")
+    lab.check("91.1")
+    assert lab.certificate().text == (
+        "0 of 5 checks have passed. The certificate waits for: 90.1, 90.2, 90.3, 90.4, 91.1."
+    )
+    for exercise in [*FIRST.exercises, *SECOND.exercises]:
+        Progress(folder).add_passed(exercise.id)
+    assert lab.certificate().text.startswith("CERTIFICATE\n\nAll 5 checks of 2 lessons")
+    assert "Every exercise of the course has passed" in lab.progress().text
+
+
 # -- the file --------------------------------------------------------------------------------------
 
 
 def test_the_record_can_be_read_by_a_person(folder):
     open_lab(folder, lost_update="abba").check("00.1")
     record = json.loads((folder / "progress.json").read_text())
-    assert record == {"version": 1, "passed": ["00.1"], "predictions": {}, "hints": {}}
+    assert record == {
+        "version": 2,
+        "passed": ["00.1"],
+        "predictions": {},
+        "hints": {},
+        "reference": [],
+    }
     assert {path.name for path in folder.iterdir()} <= {"progress.json", ".progress.json.lock"}
 
 
@@ -174,10 +245,11 @@ def test_the_record_can_be_read_by_a_person(folder):
         "[" * 100_000,
         '{"version": 99}',
         '{"version": 1}',
+        '{"version": 2, "passed": [], "predictions": {}, "hints": {}, "reference": 3}',
         '{"version": 1, "passed": [3], "predictions": {}, "hints": {}}',
         '{"version": 1, "passed": [], "predictions": {}, "hints": {"00.1": "x"}}',
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_a_damaged_record_is_set_aside_and_said_so(folder, damage):
     (folder / "progress.json").write_text(damage)
@@ -186,6 +258,14 @@ def test_a_damaged_record_is_set_aside_and_said_so(folder, damage):
     assert (folder / "progress.damaged.json").read_text() == damage
     Progress(folder).add_passed("00.1")
     assert Progress(folder).passed() == ["00.1"]
+
+
+def test_a_record_of_the_first_version_is_read(folder):
+    old = '{"version": 1, "passed": ["00.1"], "predictions": {"x": "y"}, "hints": {"00.2": 2}}'
+    (folder / "progress.json").write_text(old)
+    record = Progress(folder)
+    assert (record.passed(), record.prediction("x"), record.hints("00.2")) == (["00.1"], "y", 2)
+    assert (record.reference(), record.notice) == ([], "")
 
 
 def test_no_damaged_record_replaces_another(folder):

@@ -8,9 +8,10 @@ from itertools import combinations
 from math import comb
 from typing import Any
 
-from ...explore import BadSchedule, Condition, Result, Run, Scenario, explore, find_bug, replay
+from ...explore import Condition, Result, Run, Scenario, explore, replay
 from ...sim import Struct, cpu_relax, marked
 from ..asking import ask_for_list, short
+from ..authoring import breaks, first_break
 from ..exercise import Correct, Exercise, Incorrect, Lesson, Mutant, Prediction
 
 # -- the programs ----------------------------------------------------------------------------------
@@ -51,29 +52,6 @@ FLAG = Scenario("flag", Flagged, dict.fromkeys("ab", increment_if_clear), [BOTH_
 # -- 00.1 and 00.2: a schedule that breaks the program -----------------------------------------
 
 
-def breaks(scenario: Scenario) -> Callable[[Any], Correct]:
-    """Make the check of an exercise whose answer is a schedule that breaks `scenario`."""
-
-    def check(answer: Any) -> Correct:
-        if not isinstance(answer, str):
-            raise Incorrect(f"A schedule is a string such as 'aabb'; yours is {short(answer)}.")
-        run = _replayed(scenario, answer)
-        if run.bug is None and run.finished:
-            raise Incorrect(_kept(run), run)
-        if run.bug is None:
-            raise Incorrect(_unfinished(run), run)
-        return Correct(f"With {run.schedule} the program breaks. {run.bug} Token: {run.token}", run)
-
-    return check
-
-
-def _replayed(scenario: Scenario, schedule: str) -> Run:
-    try:
-        return replay(scenario, schedule)
-    except BadSchedule as problem:
-        raise Incorrect(str(problem)) from None
-
-
 def _kept(run: Run) -> str:
     """Say why this schedule is harmless, by name where it is one of the usual ones."""
     if len(set(run.schedule[: len(run.schedule) // 2])) == 1:
@@ -87,23 +65,6 @@ def _kept(run: Run) -> str:
     )
 
 
-def _unfinished(run: Run) -> str:
-    assert run.trace is not None
-    going = ", ".join(f"{v.name} is about to {v.next}" for v in run.trace.frontier if v.next)
-    return f"{run.schedule!r} stops before the program does: {going}. Add a letter a step."
-
-
-def first_break(scenario: Scenario) -> Callable[[], str]:
-    """Make the reference of such an exercise: what the search finds."""
-
-    def reference() -> str:
-        found = find_bug(scenario)
-        assert found is not None, f"{scenario.name} does not break"
-        return found.schedule
-
-    return reference
-
-
 # -- 00.3: every schedule. Readers see these answers, so each brings what it imports. ------------
 
 
@@ -115,6 +76,16 @@ def schedules(a, b):
     b_first = ["b" + rest for rest in schedules(a, b - 1)]
     return a_first + b_first
 
+
+SCHEDULES_STUB = '''\
+def schedules(a, b):
+    """Return every order of `a` steps of task a and `b` steps of task b, as a list of strings."""
+    if a == 0 or b == 0:
+        return ["a" * a + "b" * b]  # only one task is left: nothing to choose
+    a_first = ____  # all schedules that begin with a
+    b_first = ____  # all schedules that begin with b
+    return a_first + b_first
+'''
 
 CASES = ((1, 1), (2, 1), (0, 3), (3, 0), (0, 0), (2, 2), (1, 4), (4, 4), (1, 1))
 """The first comes again at the end: an answer that remembers an earlier call is wrong."""
@@ -331,8 +302,14 @@ LESSON = Lesson(
             title="Break counter += 1",
             minutes=5,
             dots=1,
+            spec=(
+                "(One dot of five: this one is easy.) Write down the schedule with which you won, "
+                'one letter per step. Then run both cells. Stuck? Run `lab.hint("00.1")` in place '
+                'of the check; there are three hints, and then `lab.solution("00.1")`.'
+            ),
             answer="lost_update",
-            check=breaks(COUNTER),
+            stub='lost_update = "____"',
+            check=breaks(COUNTER, _kept),
             reference=first_break(COUNTER),
             hints=(
                 "Look at the column of the shared state. Which value does each task load?",
@@ -356,8 +333,10 @@ LESSON = Lesson(
             title="Break the flag",
             minutes=8,
             dots=2,
+            spec="Write down a schedule that loses an increment in spite of the flag.",
             answer="no_lock",
-            check=breaks(FLAG),
+            stub='no_lock = "____"',
+            check=breaks(FLAG, _kept),
             reference=first_break(FLAG),
             hints=(
                 "Each task first loads the flag, then stores to it. Those are two steps.",
@@ -379,7 +358,13 @@ LESSON = Lesson(
             title="Find every schedule",
             minutes=10,
             dots=3,
+            spec=(
+                "Write a function that returns all of them. The first step is a's or b's; what "
+                "comes after it is a smaller question of the same kind. Fill in the two blanks, or "
+                "write it in your own way."
+            ),
             answer="schedules",
+            stub=SCHEDULES_STUB,
             check=check_schedules,
             reference=lambda: schedules,
             hints=(

@@ -1,0 +1,94 @@
+"""cells.py: what the notebook's cells did to the names that the checks look at.
+
+A check looks at names, and not at cells. So when the cell of an answer fails, the name still means
+what an earlier cell has made of it, and that would be judged. IPython tells when a cell has run.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Collection
+from typing import Any
+
+from .asking import named, short
+
+_DEFINES = re.compile(
+    r"^(?:(?:async )?def|class)[ \t]+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", re.MULTILINE
+)
+"""A definition or an assignment in a cell's first column, even where the cell is no Python."""
+
+
+class Cells:
+    """Watches the cells of one notebook."""
+
+    def __init__(self, namespace: dict[str, Any], answers: Collection[str]) -> None:
+        """Watch the cells that run in `namespace`, if it is that of a notebook."""
+        self._namespace = namespace
+        self._answers = answers
+        self._before: dict[str, Any] = {}
+        self._failed: dict[str, str] = {}
+        ipython = sys.modules.get("IPython")
+        shell = ipython.get_ipython() if ipython else None
+        if shell is not None and shell.user_ns is namespace:
+            self._listen(shell.events)
+
+    def _listen(self, events: Any) -> None:
+        """Take the place of those who listened before the set-up cell was run again."""
+        for event, hear in (("pre_run_cell", self.begins), ("post_run_cell", self.ends)):
+            for other in list(events.callbacks[event]):
+                if isinstance(getattr(other, "__self__", None), Cells):
+                    events.unregister(event, other)
+            events.register(event, hear)
+
+    def trouble(self, name: str) -> str | None:
+        """Say why `name` is not what the reader has last written, or None if it is."""
+        return self._failed.get(name)
+
+    def begins(self, info: Any) -> None:
+        """Remember what the names mean before a cell runs."""
+        self._before = dict(self._namespace)
+
+    def ends(self, result: Any) -> None:
+        """See what a cell has done to them."""
+        error = result.error_before_exec or result.error_in_exec
+        for name in _defined_by(result.info.raw_cell or ""):
+            if error is not None and self._unchanged(name):
+                is_now = (
+                    "is still what it was before" if name in self._namespace else "is not there"
+                )
+                self._failed[name] = (
+                    f"The cell that defines `{name}` ended with {named(error)}, so `{name}` "
+                    f"{is_now}. Repair that cell, run it, and check again."
+                )
+            else:
+                self._failed.pop(name, None)
+        self._tell_of_lost_names()
+
+    def _unchanged(self, name: str) -> bool:
+        nothing = object()
+        now, then = self._namespace.get(name, nothing), self._before.get(name, nothing)
+        return now is then
+
+    def _tell_of_lost_names(self) -> None:
+        for name, thing in self._before.items():
+            if name in self._answers or name.startswith("_") or self._unchanged(name):
+                continue
+            if _is_ours(thing) and not _is_ours(self._namespace.get(name)):
+                now = short(self._namespace[name]) if name in self._namespace else "gone"
+                print(
+                    f"Careful: `{name}` was the course's, and is now {now}. Later cells use it. "
+                    "To get it back, run the first cell of this notebook again."
+                )
+
+
+def _defined_by(cell: str) -> set[str]:
+    return {match[1] or match[2] for match in _DEFINES.finditer(cell)}
+
+
+def _is_ours(thing: object) -> bool:
+    """Tell whether this is the lab itself, or a function or class that the course hands out."""
+    home = getattr(type(thing), "__module__", "")
+    if callable(thing):
+        home = str(getattr(thing, "__module__", ""))
+    return home.startswith("pfncache_lab") and (callable(thing) or home.endswith(".lab"))

@@ -1,0 +1,98 @@
+"""export.py: all that the reader has built, as one file: `my_pfncache.py`.
+
+It is a module like any other. Its functions can be imported, and `pfncache-lab check` runs it under
+the same checks as a notebook: in the same programs, with the same pictures.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .authoring import made_all
+from .catalog import before, builder
+from .exercise import Exercise, Lesson
+from .judging import judged
+from .outcome import Outcome
+from .sources import used_names
+from .supply import references
+from .work import Work
+
+FILE = "my_pfncache.py"
+
+
+def exported(course: Sequence[Lesson], work: Work) -> str | None:
+    """Write the reader's own module: imports, then each answer under its heading; None if empty.
+
+    What is not built yet is imported from the course, so that the file stands on its own.
+    """
+    imports, bodies, mine = set[str](), list[str](), set[str]()
+    for lesson in course:
+        for exercise in lesson.exercises:
+            text = work.text(exercise)
+            if text is None:
+                continue
+            theirs, body = _divided(text)
+            heading = f"# -- {exercise.id} {exercise.title} "
+            bodies.append(f"{heading:-<100}\n\n{body}")
+            imports |= theirs | _ours(lesson, course, body, mine)
+            mine |= set(exercise.names)
+    if not bodies:
+        return None
+    head = '"""My own pfncache: every answer that has passed, in the order of the course."""'
+    parts = [head, "\n".join(sorted(imports)), *bodies]
+    return "\n\n\n".join(part.strip() for part in parts if part) + "\n"
+
+
+def _divided(text: str) -> tuple[set[str], str]:
+    """Divide the text of one answer into its imports and the rest."""
+    tree, lines = ast.parse(text), text.splitlines()
+    imports = set[str]()
+    first = tree.body[1:] if ast.get_docstring(tree) else tree.body
+    for node in first:
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            return imports, "\n".join(lines[_begin(node) - 1 :])
+        imports.add(ast.unparse(node))
+    return imports, ""
+
+
+def _begin(node: ast.stmt) -> int:
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+
+
+def _ours(lesson: Lesson, course: Sequence[Lesson], body: str, mine: set[str]) -> set[str]:
+    """Import from the course what an answer uses of earlier lessons, and the reader has not."""
+    earlier = before(lesson, course)
+    missing = used_names(body) & set(lesson.needs) - mine
+    found = set[str]()
+    for name in missing:
+        exercise = builder(name, earlier)
+        home = exercise.named(exercise.reference())[name].__module__
+        found.add(f"from {home} import {name}")
+    return found
+
+
+def check_file(course: Sequence[Lesson], path: Path) -> list[Outcome]:
+    """Judge all that a file holds, as the notebooks would. Raises whatever the file raises."""
+    names: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
+    names = made_all(path.read_text(encoding="utf-8"), str(path), names)
+    return [
+        outcome
+        for lesson in course
+        for exercise in lesson.exercises
+        if (outcome := _checked(exercise, names, references(lesson, course))) is not None
+    ]
+
+
+def _checked(
+    exercise: Exercise, names: Mapping[str, Any], built: Mapping[str, Any]
+) -> Outcome | None:
+    """Judge one exercise with all that the file holds; None where the file does not have it."""
+    if any(name not in names for name in exercise.names):
+        return None
+    mine = {name: names[name] for name in built if name in names}
+    verdict = judged(exercise, names, {**built, **mine})
+    return Outcome(exercise, verdict.kind, verdict.message, verdict.picture)

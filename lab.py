@@ -52,6 +52,8 @@ STAMP = VENV / "lab-stamp.json"
 COMMAND = "py lab.py" if os.name == "nt" else "python3 lab.py"
 HOST = "127.0.0.1"
 PORTS_TRIED = 50
+# By whole files: the cells of a notebook share a kernel, the tests of a lesson a JupyterLab.
+IN_PARALLEL = ["-n", "auto", "--dist", "loadscope"]
 SECONDS_TO_START = 90
 SECONDS_TO_STOP = 10
 LOG_LINES_SHOWN = 8
@@ -394,7 +396,7 @@ def run_tests(arguments):
     # type: (list[str]) -> int
     """Set up with what the tests need, run pytest, and return its exit code."""
     set_up("test")
-    return run_in_venv(["-m", "pytest"] + arguments)
+    return run_in_venv(["-m", "pytest"] + IN_PARALLEL + arguments)
 
 
 def doctor():

@@ -316,7 +316,7 @@ def test_an_unknown_command_is_answered_with_those_there_are(checkout):
 
 def test_pytest_gets_all_arguments_and_its_exit_code_is_passed_on(checkout, uv):
     finished = run(checkout, "test", "-k", "word", "--help")
-    assert finished.stdout.endswith("ran -m pytest -k word --help\n")
+    assert finished.stdout.endswith("ran -m pytest -n auto --dist loadscope -k word --help\n")
     assert finished.returncode == 7
 
 

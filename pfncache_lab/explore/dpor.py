@@ -36,10 +36,15 @@ class _Place:
 
     def next(self) -> int | None:
         """Name a task still to be tried, or None."""
-        return next((task for task in self.backtrack if task not in self.asleep), None)
+        for task in self.backtrack:
+            if task not in self.asleep:
+                return task
+        return None
 
     def asleep_after(self, taken: int) -> dict[int, Move]:
         """Tell who sleeps on when `taken` has run: those whose move does not depend on it."""
+        if not self.asleep:
+            return {}
         move = self.moves[taken]
         return {
             task: other
@@ -98,7 +103,8 @@ class SourceDpor:
         """Take a task that is not asleep, the current one if possible."""
         if len(self._places) < len(self._root):
             return self._lead_in(runnable)
-        awake = [task for task in runnable if task.index not in self._asleep]
+        asleep = self._asleep
+        awake = [task for task in runnable if task.index not in asleep] if asleep else runnable
         if not awake:
             self._cut = True
             return None

@@ -12,6 +12,7 @@ is one in thirty million.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import cache
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -154,10 +155,7 @@ class States:
         if cell is not None and getattr(cell, "plain", False):
             raise CannotTell(f"{cell.name} is accessed marked and plain, and so can be a race")
         parts: list[Hashable] = [id(type(op))]
-        for kind in type(op).__mro__:
-            for name in getattr(kind, "__slots__", ()):
-                if name not in ("task", "turn", "reads", "writes"):
-                    parts.append(self._part(getattr(op, name, None)))
+        parts += [self._part(getattr(op, name, None)) for name in _own_slots(type(op))]
         if hasattr(op, "__dict__"):
             parts += [self._part(value) for value in vars(op).values()]
         return tuple(parts)
@@ -213,6 +211,15 @@ class States:
 
 
 _SIMPLE = (int, bool, str)
+
+_FOLLOWING = ("task", "turn", "reads", "writes", "progress", "wants_change")
+"""Slots of an operation that follow from the rest of a state."""
+
+
+@cache
+def _own_slots(kind: Any) -> tuple[str, ...]:
+    slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+    return tuple([name for name in slots if name not in _FOLLOWING])
 
 
 def _numbers() -> dict[int, int]:

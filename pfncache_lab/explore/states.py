@@ -46,7 +46,7 @@ class Note(NamedTuple):
             return Note(self.code, here)  # it hides nothing, see frames.py
         inner = (*self.inner, *results)[-NOTE_LIMIT:]
         if here == self.offset:
-            return self._replace(inner=inner)
+            return Note(self.code, here, self.known, inner)
         if not self.code.place(here).values:
             return Note(self.code, here)  # nothing lies on the stack, so all of it is forgotten
         return Note(self.code, here, self.known + inner)
@@ -151,11 +151,12 @@ class States:
 
     def op_key(self, op: Op) -> Hashable:
         """Make the key of a pending operation: its parts, by the names of its slots."""
+        kind: Any = type(op)
         cell = getattr(op, "cell", None)
         if cell is not None and getattr(cell, "plain", False):
             raise CannotTell(f"{cell.name} is accessed marked and plain, and so can be a race")
-        parts: list[Hashable] = [id(type(op))]
-        parts += [self._part(getattr(op, name, None)) for name in _own_slots(type(op))]
+        parts: list[Hashable] = [id(kind)]
+        parts += [self._part(getattr(op, name, None)) for name in _own_slots(kind)]
         if hasattr(op, "__dict__"):
             parts += [self._part(value) for value in vars(op).values()]
         return tuple(parts)

@@ -27,6 +27,7 @@ from .lockup import Lockup, Watchdog
 from .op import Op
 from .recorder import Recorder
 from .site import program_frame
+from .stacks import stack
 from .stuck import left_behind, not_determined, settle, still_running
 from .task import Oracle as Oracle
 from .task import Task as Task
@@ -161,8 +162,8 @@ class Machine:
         size = self.memory.size if self.memory else len(self.tasks)
         for task in self.tasks:
             task.context.begin(task.index, size)
-            task.greenlet = greenlet(self._body)
-            self._resume(task, task)
+            task.greenlet = stack()
+            self._resume(task, self._body, task)
             if self.bug is not None or self._fault is not None:
                 break
         self._starting = False

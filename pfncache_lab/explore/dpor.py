@@ -124,16 +124,16 @@ class SourceDpor:
         return next(task for task in runnable if task.index == number)
 
     def _moves(self, runnable: Sequence[Task]) -> dict[int, Move]:
-        moves = {}
+        moves, announced = {}, self._announced
         for task in runnable:
-            op = task.pending
+            number, op = task.index, task.pending
             assert op is not None
-            before = self._announced[task.index]
+            before = announced[number]
             if before is not None and before[0] is op:  # most tasks have not moved
-                moves[task.index] = before[1]
+                moves[number] = before[1]
             else:
-                moves[task.index] = move_of(op, self._watched)
-                self._announced[task.index] = (op, moves[task.index]) if is_settled(op) else None
+                moves[number] = move = move_of(op, self._watched)
+                announced[number] = (op, move) if is_settled(op) else None
         return moves
 
     # -- one run -------------------------------------------------------------------------------
@@ -193,11 +193,14 @@ class SourceDpor:
 
     def _go_back(self) -> bool:
         """Go back to the last place with something left to try. False when there is none."""
-        while self._places:
-            place, step = self._places[-1], self._history.pop()
-            place.asleep[step.task] = step.move
-            if (task := place.next()) is not None:
-                self._take(task)
-                return True
-            self._places.pop()
+        places, steps = self._places, self._history.steps
+        while places:
+            place, step = places[-1], steps[len(places) - 1]
+            if len(place.backtrack) > 1:
+                place.asleep[step.task] = step.move
+                if (task := place.next()) is not None:
+                    self._history.cut(len(places) - 1)
+                    self._take(task)
+                    return True
+            places.pop()
         return False

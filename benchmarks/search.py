@@ -7,6 +7,7 @@ machines, or a machine on two days, differ less in it.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,16 +15,18 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from statistics import median
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from greenlet import getcurrent, greenlet
 
 from benchmarks.gpc import gpc
-from pfncache_lab.explore import Scenario
+from pfncache_lab.explore import Scenario, check
 from pfncache_lab.explore.dpor import SourceDpor
 from pfncache_lab.explore.parallel import search_branch, search_in_parallel, split
 from pfncache_lab.explore.visited import VisitedStates
 from pfncache_lab.sim import watched
+from tests.sim.classics import CLASSICS
 
 ROWS = {
     "1 vCPU, 1 mm": partial(gpc),
@@ -108,12 +111,23 @@ def two_processes(name: str, make: Callable[[], Scenario]) -> None:
     row(f"two processes, {name}", found, divided, "")
 
 
+def mistake(name: str, scenario: Scenario) -> None:
+    """A whole check: what it has found is made small, run three times more and recorded."""
+    failure = check(scenario).failure
+    assert failure is not None
+    seconds = timed(lambda: check(scenario))
+    row(f"mistake, {name}", type(failure.bug).__name__, seconds, "")
+
+
 def import_time() -> None:
     """Importing the package, and starting Python without it."""
-    command = [sys.executable, "-c"]
-    with_it = timed(lambda: subprocess.run([*command, "import pfncache_lab"], check=True), 7)
-    without = timed(lambda: subprocess.run([*command, ""], check=True), 7)
-    row("import pfncache_lab", "beyond the start of Python", with_it - without, "")
+    with TemporaryDirectory() as compiled:  # nobody compiles it anew each time
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": compiled}
+        run = partial(subprocess.run, check=True, env=environment)
+        with_it, without = [sys.executable, "-c", "import pfncache_lab"], [sys.executable, "-c", ""]
+        run(with_it)
+        seconds = timed(lambda: run(with_it), 7) - timed(lambda: run(without), 7)
+    row("import pfncache_lab", "compiled; beyond the start of Python", seconds, "")
 
 
 if __name__ == "__main__":
@@ -122,5 +136,7 @@ if __name__ == "__main__":
         one_of_each_trace(scenario_name, ROWS[scenario_name]())
     for scenario_name, make_scenario in ROWS.items():
         by_states(scenario_name, make_scenario())
+    for mistake_name, (wrong, _, _) in CLASSICS.items():
+        mistake(mistake_name, wrong)
     two_processes(DIVIDED, ROWS[DIVIDED])
     import_time()

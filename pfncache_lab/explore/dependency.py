@@ -43,15 +43,13 @@ class Move:
 
 
 def move_of(op: Op, watched: bool = False) -> Move:
-    """Return the move of `op` in this state; equal moves are one object.
+    """Return the move of `op` in this state; equal moves of one kind of operation are one object.
 
     A search asks at every step about every task that can run. Most of them have waited there for a
     while, and all have been there in an earlier run. But the move must not be kept with the task:
     what a trylock or a cmpxchg touches depends on the state, and can change while it is pending.
     """
-    key = (
-        op.writes, op.reads, op.waits, op.acquires, op.releases, op.wants_change, watched,
-    )  # fmt: skip
+    key = type(op), op.writes, op.reads, op.wants_change, watched
     move = _moves.get(key)
     if move is None:
         if len(_moves) >= MOVES_KEPT:

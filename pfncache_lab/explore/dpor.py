@@ -36,10 +36,15 @@ class _Place:
 
     def next(self) -> int | None:
         """Name a task still to be tried, or None."""
-        return next((task for task in self.backtrack if task not in self.asleep), None)
+        for task in self.backtrack:
+            if task not in self.asleep:
+                return task
+        return None
 
     def asleep_after(self, taken: int) -> dict[int, Move]:
         """Tell who sleeps on when `taken` has run: those whose move does not depend on it."""
+        if not self.asleep:
+            return {}
         move = self.moves[taken]
         return {
             task: other
@@ -98,7 +103,8 @@ class SourceDpor:
         """Take a task that is not asleep, the current one if possible."""
         if len(self._places) < len(self._root):
             return self._lead_in(runnable)
-        awake = [task for task in runnable if task.index not in self._asleep]
+        asleep = self._asleep
+        awake = [task for task in runnable if task.index not in asleep] if asleep else runnable
         if not awake:
             self._cut = True
             return None
@@ -118,16 +124,16 @@ class SourceDpor:
         return next(task for task in runnable if task.index == number)
 
     def _moves(self, runnable: Sequence[Task]) -> dict[int, Move]:
-        moves = {}
+        moves, announced = {}, self._announced
         for task in runnable:
-            op = task.pending
+            number, op = task.index, task.pending
             assert op is not None
-            before = self._announced[task.index]
+            before = announced[number]
             if before is not None and before[0] is op:  # most tasks have not moved
-                moves[task.index] = before[1]
+                moves[number] = before[1]
             else:
-                moves[task.index] = move_of(op, self._watched)
-                self._announced[task.index] = (op, moves[task.index]) if is_settled(op) else None
+                moves[number] = move = move_of(op, self._watched)
+                announced[number] = (op, move) if is_settled(op) else None
         return moves
 
     # -- one run -------------------------------------------------------------------------------
@@ -187,11 +193,14 @@ class SourceDpor:
 
     def _go_back(self) -> bool:
         """Go back to the last place with something left to try. False when there is none."""
-        while self._places:
-            place, step = self._places[-1], self._history.pop()
-            place.asleep[step.task] = step.move
-            if (task := place.next()) is not None:
-                self._take(task)
-                return True
-            self._places.pop()
+        places, steps = self._places, self._history.steps
+        while places:
+            place, step = places[-1], steps[len(places) - 1]
+            if len(place.backtrack) > 1:
+                place.asleep[step.task] = step.move
+                if (task := place.next()) is not None:
+                    self._history.cut(len(places) - 1)
+                    self._take(task)
+                    return True
+            places.pop()
         return False

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from types import CodeType, FrameType
 
 from ..sim import machine as sim
+from ..sim import stacks
 from .hidden import Place, calls_back, globals_of, hidden
 from .values import CannotTell, Values
 
 _OURS = sim.__name__.rpartition(".")[0] + "."
+_SCHEDULERS = (sim.__name__, stacks.__name__)
 _EXPLORE = __name__.rpartition(".")[0] + "."
 
 
@@ -39,7 +41,7 @@ class Code:
         self.id = id(code)
         self.name = code.co_name
         self.names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
-        self.scheduler = module == sim.__name__ or module.startswith(_EXPLORE)
+        self.scheduler = module in _SCHEDULERS or module.startswith(_EXPLORE)
         self.sim = module.startswith(_OURS)
         self.ours = self.sim or "PRIMITIVES" in frame.f_globals
         """Whether it is the code of a primitive: it hides nothing but what its operation shows."""

@@ -9,6 +9,7 @@ them the other way round.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Container, Iterator
 
 from .dependency import EVERYTHING, Move
@@ -25,7 +26,7 @@ class Step:
         self.enabled = enabled  # the tasks that could have run here
         self.count = 0  # among the steps of its task, from 1
         self.clock: list[int] = []
-        self.before: list[int] = []  # the steps it depends on that no other stands behind
+        self.before: list[int] = []  # what it depends on and its task has not known of yet
 
 
 class History:
@@ -34,38 +35,43 @@ class History:
     def __init__(self, tasks: int) -> None:
         self.steps: list[Step] = []
         self._of_task: list[list[int]] = [[] for _ in range(tasks)]
-        self._touched: dict[int, list[tuple[int, bool]]] = {}  # by object: (step, wrote?)
+        self._touched: defaultdict[int, list[tuple[int, bool]]] = defaultdict(list)
+        """By object: each step that has touched it, and whether it wrote."""
+        self._clocks = [[0] * tasks] * tasks
+        """The clock of each task's last step."""
         self._zero = [0] * tasks
 
     def append(self, step: Step) -> None:
         """Add a step that `races` has seen, and give it its clock."""
-        here, steps = len(self.steps), self.steps
-        clock = self._clock(step.task).copy()
+        here, steps, touched = len(self.steps), self.steps, self._touched
+        clock = self._clocks[step.task].copy()
         for i in step.before:
             _join(clock, steps[i].clock)
         mine = self._of_task[step.task]
         mine.append(here)
         step.count = clock[step.task] = len(mine)
-        step.clock = clock
+        step.clock = self._clocks[step.task] = clock
         steps.append(step)
         for thing, wrote in step.move.accesses:
-            self._touched.setdefault(thing, []).append((here, wrote))
+            touched[thing].append((here, wrote))
 
-    def pop(self) -> Step:
-        """Take the last step back."""
-        step = self.steps.pop()
-        self._of_task[step.task].pop()
-        for thing, _ in step.move.accesses:
-            self._touched[thing].pop()
-        return step
+    def cut(self, length: int) -> None:
+        """Take back all steps but the first so many."""
+        steps, of_task, touched = self.steps, self._of_task, self._touched
+        for step in steps[length:]:
+            of_task[step.task].pop()
+            for thing, _ in step.move.accesses:
+                touched[thing].pop()
+        del steps[length:]
+        self._clocks = [steps[mine[-1]].clock if mine else self._zero for mine in of_task]
 
     def races(self, step: Step) -> list[int]:
         """Say with which earlier steps `step`, which comes next, could change places."""
-        step.before = self._directly_before(step.move)
+        step.before = raced = self._newly_known(step)
+        if not raced:  # and what lies further back is known through what lies directly before
+            return raced
         if step.move.waits:
             return self._races_of_waiting(step)
-        known = self._clock(step.task)
-        raced = [i for i in step.before if not self._knows(known, i)]
         return raced if len(raced) < 2 else self._latest(raced)
 
     def initials(self, first: int, step: Step) -> list[int]:
@@ -83,24 +89,25 @@ class History:
 
     # -- one step ------------------------------------------------------------------------------
 
-    def _clock(self, task: int) -> list[int]:
-        mine = self._of_task[task]
-        return self.steps[mine[-1]].clock if mine else self._zero
-
     def _knows(self, clock: list[int], i: int) -> bool:
         """Whether step `i` happened before what has this clock."""
         step = self.steps[i]
         return clock[step.task] >= step.count
 
-    def _directly_before(self, move: Move) -> list[int]:
-        """Find the last write of all it touches, and the reads since then of what it writes."""
-        found = []
-        for thing, writes in move.accesses:
-            for i, wrote in reversed(self._touched.get(thing, ())):
+    def _newly_known(self, step: Step) -> list[int]:
+        """Find the last write of all it touches, and the reads since then of what it writes.
+
+        But not those that its task has known of before.
+        """
+        found, steps, known = [], self.steps, self._clocks[step.task]
+        for thing, writes in step.move.accesses:
+            for i, wrote in reversed(self._touched[thing]):
                 if wrote or writes:
-                    found.append(i)
-                if wrote:
-                    break
+                    earlier = steps[i]
+                    if known[earlier.task] < earlier.count:
+                        found.append(i)
+                    if wrote:
+                        break
         return found
 
     def _latest(self, raced: list[int]) -> list[int]:
@@ -128,10 +135,10 @@ class History:
         return found
 
     def _reversible(self, step: Step, thing: int, writes: bool) -> Iterator[int]:
-        known, move, spins = self._clock(step.task), step.move, step.move.wants_change
+        known, move, spins = self._clocks[step.task], step.move, step.move.wants_change
         real = thing != EVERYTHING  # an invariant sees the order of two steps, and lets nobody wait
         sure = released = False
-        for i, wrote in reversed(self._touched.get(thing, ())):
+        for i, wrote in reversed(self._touched[thing]):
             if not (wrote or writes) or (released and not wrote):
                 continue
             if self._knows(known, i) or (sure and wrote):
@@ -177,9 +184,9 @@ class History:
         The readers that stay in front of it count. (Without them fib_bench loses 11 of its 140
         traces, and all smaller programs are right.)
         """
-        clock = self._clock(step.task).copy()
+        clock = self._clocks[step.task].copy()
         for thing, writes in step.move.accesses:
-            for i, wrote in reversed(self._touched.get(thing, ())):
+            for i, wrote in reversed(self._touched[thing]):
                 if i <= first:
                     break
                 if (wrote or writes) and not self._knows(self.steps[i].clock, first):

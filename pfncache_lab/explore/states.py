@@ -12,6 +12,7 @@ is one in thirty million.
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from functools import cache
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -45,7 +46,7 @@ class Note(NamedTuple):
             return Note(self.code, here)  # it hides nothing, see frames.py
         inner = (*self.inner, *results)[-NOTE_LIMIT:]
         if here == self.offset:
-            return self._replace(inner=inner)
+            return Note(self.code, here, self.known, inner)
         if not self.code.place(here).values:
             return Note(self.code, here)  # nothing lies on the stack, so all of it is forgotten
         return Note(self.code, here, self.known + inner)
@@ -150,14 +151,12 @@ class States:
 
     def op_key(self, op: Op) -> Hashable:
         """Make the key of a pending operation: its parts, by the names of its slots."""
+        kind: Any = type(op)
         cell = getattr(op, "cell", None)
         if cell is not None and getattr(cell, "plain", False):
             raise CannotTell(f"{cell.name} is accessed marked and plain, and so can be a race")
-        parts: list[Hashable] = [id(type(op))]
-        for kind in type(op).__mro__:
-            for name in getattr(kind, "__slots__", ()):
-                if name not in ("task", "turn", "reads", "writes"):
-                    parts.append(self._part(getattr(op, name, None)))
+        parts: list[Hashable] = [id(kind)]
+        parts += [self._part(getattr(op, name, None)) for name in _own_slots(kind)]
         if hasattr(op, "__dict__"):
             parts += [self._part(value) for value in vars(op).values()]
         return tuple(parts)
@@ -213,6 +212,15 @@ class States:
 
 
 _SIMPLE = (int, bool, str)
+
+_FOLLOWING = ("task", "turn", "reads", "writes", "progress", "wants_change")
+"""Slots of an operation that follow from the rest of a state."""
+
+
+@cache
+def _own_slots(kind: Any) -> tuple[str, ...]:
+    slots = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+    return tuple([name for name in slots if name not in _FOLLOWING])
 
 
 def _numbers() -> dict[int, int]:

@@ -1,6 +1,7 @@
 """sim: a deterministic machine on which several tasks share memory. It knows nothing of KVM.
 
     machine   tasks as greenlets, the oracle that chooses among them, one run
+    stacks    the greenlets, which outlive a run
     op        one visible operation: what a new primitive must declare
     world     the numbers of the simulated objects
     memory    structs; marked and plain fields

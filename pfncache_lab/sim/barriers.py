@@ -20,17 +20,13 @@ from .weak import Fence
 def smp_wmb() -> None:
     """Let no later store be seen before an earlier one."""
     if machine.running is not None:
-        task = machine.running.executing()
-        task.context.published = task.context.clock.copy()
-        task.context.clock[task.index] += 1
+        _publish(machine.running.executing())
 
 
 def smp_rmb() -> None:
     """Let no later load be done before an earlier one."""
     if machine.running is not None:
-        context = machine.running.executing().context
-        if context.observed is not None:
-            join(context.clock, context.observed)
+        _believe(machine.running.executing())
 
 
 def smp_mb() -> None:
@@ -44,7 +40,19 @@ def smp_mb() -> None:
 def full_barrier(task: Task) -> None:
     """Order as smp_mb() does, in the middle of a step."""
     assert machine.running is not None
-    smp_rmb()
+    _believe(task)
     if (memory := machine.running.memory) is not None:
         memory.fence(task.context.clock)
-    smp_wmb()
+    _publish(task)
+
+
+def _believe(task: Task) -> None:
+    context = task.context
+    if context.observed is not None:
+        join(context.clock, context.observed)
+
+
+def _publish(task: Task) -> None:
+    context = task.context
+    context.published = context.clock.copy()
+    context.clock[task.index] += 1

@@ -18,4 +18,4 @@ def joined(one: Clock | None, other: Clock) -> Clock:
     """Return a new clock that knows what both know."""
     if one is None:
         return other.copy()
-    return [max(pair) for pair in zip(one, other, strict=True)]
+    return [a if a > b else b for a, b in zip(one, other, strict=True)]

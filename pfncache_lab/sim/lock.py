@@ -78,7 +78,7 @@ class Lock(Named):
         if (running := self._machine()) is None:
             return True
         task, wish = running.executing(), self._wish(steps.take.shared, 0)
-        if not running.step(steps.attempt):
+        if not running.step(steps.attempt()):
             return False
         if (lockdep := running.lockdep) and self.spins and (bug := lockdep.takes(task, wish)):
             running.report(bug)

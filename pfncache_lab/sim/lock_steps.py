@@ -24,7 +24,7 @@ class Steps:
     The three words are what the trace calls them: "read_lock", "read_unlock", "read_trylock".
     """
 
-    __slots__ = ("take", "drop", "attempt")
+    __slots__ = ("take", "drop", "_attempt")
 
     def __init__(
         self, lock: Lock, take: str, drop: str, attempt: str, *, shared: bool = False
@@ -32,7 +32,11 @@ class Steps:
         lock.shareable = lock.shareable or shared
         self.take = Acquire(lock, take, shared)
         self.drop = Release(lock, drop, shared)
-        self.attempt = TryAcquire(self.take, attempt)
+        self._attempt = attempt
+
+    def attempt(self) -> TryAcquire:
+        """Make the step that few locks are asked for."""
+        return TryAcquire(self.take, self._attempt)
 
 
 class _LockOp(OpOn["Lock"]):

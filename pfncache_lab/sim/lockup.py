@@ -37,7 +37,6 @@ class Watchdog:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._seen: object = None
-        self._meter = Meter(LOCKUP_SECONDS)
         self._throws = 0
 
     def tick(self, frame: FrameType | None) -> type[BaseException] | None:

@@ -27,6 +27,7 @@ from .lockup import Lockup, Watchdog
 from .op import Op
 from .recorder import Recorder
 from .site import program_frame
+from .stacks import stack
 from .stuck import left_behind, not_determined, settle, still_running
 from .task import Oracle as Oracle
 from .task import Task as Task
@@ -114,7 +115,9 @@ class Machine:
         task.pending = op
         if self.recorder is not None:
             task.frame = program_frame(2)
-        self._yield(task)
+        chosen = None if self._starting else self._choose()
+        if chosen is not task:
+            self._yield_to(chosen)
         result = op.effect() if self.recorder is None else self.recorder.do(task, op)
         task.results, task.touched = [result], []
         return result
@@ -159,8 +162,8 @@ class Machine:
         size = self.memory.size if self.memory else len(self.tasks)
         for task in self.tasks:
             task.context.begin(task.index, size)
-            task.greenlet = greenlet(self._body)
-            self._resume(task, task)
+            task.greenlet = stack()
+            self._resume(task, self._body, task)
             if self.bug is not None or self._fault is not None:
                 break
         self._starting = False
@@ -168,29 +171,23 @@ class Machine:
 
     def _drive(self) -> None:
         """Resume whom the oracle chooses. Control is back here when a task ends or all stop."""
-        self._waiting = False
         if not self._started:
             self._start()
+        self._waiting = False
         while self.bug is None and self._fault is None:
             task = None if self._waiting else self._choose()
             if task is None:
                 return
             self._resume(task)
 
-    def _yield(self, task: Task) -> None:
+    def _yield_to(self, chosen: Task | None) -> None:
         """Give the CPU to the next task: straight to its greenlet, for a switch is the cost."""
-        assert self.hub is not None
-        if self._starting:
-            self.hub.switch()
-            return
-        chosen = self._choose()
-        if chosen is task:
-            return
-        if chosen is None:
+        if chosen is not None:
+            self._resume(chosen)
+        else:
+            assert self.hub is not None
             self._waiting = True
             self.hub.switch()
-        else:
-            self._resume(chosen)
 
     def _resume(self, task: Task, *args: object) -> None:
         assert task.greenlet is not None
@@ -199,8 +196,6 @@ class Machine:
 
     def _choose(self) -> Task | None:
         """Ask the oracle. Its errors must not surface in a task, whose code might catch them."""
-        if self._stopping:
-            return None
         chosen: Task | None
         try:
             done = len(self.schedule)

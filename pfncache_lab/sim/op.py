@@ -56,7 +56,7 @@ class Op:
     trying are those of two acquisitions: an acquisition cannot go before the release it needs."""
     releases: ClassVar[bool] = False
     """It can let others through and never holds them up."""
-    wants_change: ClassVar[bool] = False
+    wants_change: bool = False
     """It waits until any of the objects it reads is written by another task: a spin."""
 
     reads: tuple[int, ...] = ()

@@ -16,7 +16,7 @@ Two marked accesses never race, a plain and a marked one can: KCSAN says the sam
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -70,8 +70,7 @@ def plain_load(struct: Struct, field: shared[Any]) -> Any:
     if guards and not any(map(task.context.hold, guards)):
         running.step(_Unguarded(cell, "loads", guards))
     access = Access(running, task, sys._getframe(_PROGRAM), False)
-    if cell.stores:
-        check(cell, access, "loads", guards)
+    check(cell, access, "loads", guards)
     cell.loads[task.index, False] = access
     task.touched.append(cell.id)
     task.seen.setdefault(cell, cell.version)
@@ -88,8 +87,8 @@ def plain_store(struct: Struct, field: shared[Any], value: Any) -> None:
     task = running.executing()
     cell = struct._cells[field.name]
     guards = field.guards(struct) if struct._maker is not task else []
-    holds = map(task.context.hold, guards)
-    if not all(hold and not hold.shared for hold in holds):
+    holds = [task.context.hold(guard) for guard in guards]
+    if not all([hold and not hold.shared for hold in holds]):
         running.step(_Unguarded(cell, "stores", guards))
     access = Access(running, task, sys._getframe(_PROGRAM + 1), False)  # Struct.__setattr__
     check(cell, access, "stores", guards)
@@ -145,14 +144,18 @@ _PROGRAM = 3
 
 def check(cell: Cell, access: Access, does: str, guards: Sequence[Lock] = ()) -> None:
     """Report `access` if some conflicting one before it is not known to have happened before."""
-    others = [("stored", cell.stores)]
-    if does == "stores":
-        others.append(("loaded", cell.loads))
+    if cell.stores and (other := _unordered(cell.stores, access)):
+        _report_race(cell, other.tell("stored"), access, does, guards)
+    if does == "stores" and cell.loads and (other := _unordered(cell.loads, access)):
+        _report_race(cell, other.tell("loaded"), access, does, guards)
+
+
+def _unordered(others: Mapping[tuple[int, bool], Access], access: Access) -> Access | None:
     clock = access.task.context.clock
-    for did, accesses in others:
-        for (index, marked), other in accesses.items():
-            if other.count > clock[index] and not (marked and access.marked):
-                _report_race(cell, other.tell(did), access, does, guards)
+    for (index, marked), other in others.items():
+        if other.count > clock[index] and not (marked and access.marked):
+            return other
+    return None
 
 
 def _report_race(

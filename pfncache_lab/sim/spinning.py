@@ -13,7 +13,7 @@ from . import machine, weak
 from .cell import Cell
 from .lock import Lock
 from .machine import Task
-from .op import Op, by_state
+from .op import Op
 from .sleeping import might_sleep
 
 
@@ -42,7 +42,7 @@ def cond_resched() -> None:
 class Spin(Op):
     """Wait until something changes that the task has loaded since it last spun."""
 
-    __slots__ = ("task", "turn", "moved_on", "reads", "writes", "woken")
+    __slots__ = ("task", "turn", "moved_on", "progress", "wants_change", "reads", "writes", "woken")
     kind = "spin"
     waits = True
 
@@ -50,6 +50,9 @@ class Spin(Op):
         self.task = task
         self.turn = Turn.of_this_task()
         self.moved_on = self.turn.differs_from(task.turn)
+        self.progress = task.stored or self.moved_on
+        """Whether the task has changed anything since it last spun: a field, or its variables."""
+        self.wants_change = not self.progress
         # Who has made progress waits for nobody: this step is enabled whatever the others do. It
         # changes only the task's own notes, so it commutes with everything.
         self.reads = self.writes = ()
@@ -58,15 +61,6 @@ class Spin(Op):
             self.reads = (*[thing.id for thing in task.seen], *task.context.taken)
             # Readers commute and count as having only looked; but one that leaves wakes this task.
             self.writes = tuple([t.id for t in task.seen if isinstance(t, Lock) and t.shareable])
-
-    @property
-    def progress(self) -> bool:
-        """Whether the task has changed anything since it last spun: a field, or its variables."""
-        return self.task.stored or self.moved_on
-
-    @by_state
-    def wants_change(self) -> bool:
-        return not self.progress
 
     def enabled(self) -> bool:
         if self.progress:  # the next iteration may differ
@@ -148,8 +142,12 @@ class Turn(NamedTuple):
 
 def _values(frame: FrameType) -> tuple[object, ...]:
     variables = frame.f_locals
-    names = [name for name in frame.f_code.co_varnames if name in variables]
-    return tuple([v for name in names if isinstance(v := variables[name], int | str | None)])
+    values = [variables.get(name, _UNBOUND) for name in frame.f_code.co_varnames]
+    return tuple([value for value in values if isinstance(value, _COMPARED)])
+
+
+_COMPARED = (int, str, type(None))
+_UNBOUND = object()
 
 
 def _news(thing: Cell | Lock) -> str:

@@ -44,5 +44,6 @@ class World:
         first = self._next.get(maker, (maker + 1) * STRIDE)
         self._next[maker] = first + count
         self.things[first] = thing
-        self.parts.update(dict.fromkeys(range(first + 1, first + count), first))
+        if count > 1:
+            self.parts.update(dict.fromkeys(range(first + 1, first + count), first))
         return first

@@ -511,7 +511,7 @@ RETRY = [
     Case("a page outside of the slots is replaced: nobody can see that", [], activate(A), 0,
          valid(A, P), [*NEW, MMAP, COUNT, LIST, READ, COUNT, WRITE], ONE,
          functions=meanwhile(dontneed(6))),
-    Case("the page of a host address is replaced: O6, the cache is stale", [], activate_hva(H), 0,
+    Case("the page of a host address is replaced: candidate O6, it is stale", [], activate_hva(H), 0,
          valid_hva(H, X), [*NEW, MMAP, COUNT, LIST, READ, COUNT, WRITE], {X: 1},
          functions=meanwhile(dontneed(6))),
     Case("another page, and the mapping is used again", INVALID, refresh(), 0, valid(A, P),

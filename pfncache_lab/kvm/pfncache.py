@@ -23,6 +23,7 @@ from __future__ import annotations
 from ..mm.highmem import kmap, kunmap, memremap, memunmap
 from ..mm.page import pfn_to_page
 from ..mm.types import EFAULT, EINVAL, EIO, NULL, PAGE_ALIGN_DOWN, PAGE_SIZE, offset_in_page
+from ..mm.uaccess import access_ok
 from ..sim import (
     WARN_ON_ONCE,
     cond_resched,
@@ -355,7 +356,7 @@ def kvm_gpc_activate_hva(gpc: GfnToPfnCache, uhva: int, length: int) -> int:
 
     Returns as kvm_gpc_activate() does. Mirrors kvm_gpc_activate_hva().
     """
-    if kvm_is_error_hva(uhva):
+    if not access_ok(uhva, length):
         return -EINVAL
     return __kvm_gpc_activate(gpc, INVALID_GPA, uhva, length)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .course.lessons.lesson_00 import COUNTER
 from .explore import replay
-from .kvm.fidelity import KVM
+from .kvm.fidelity import CACHE, KVM
 from .kvm.history.table import table
 from .kvm.users.fidelity import USERS
 from .mm.fidelity import MEMORY, fidelity_table
@@ -29,6 +29,10 @@ Of each mechanism: modelled, simplified, or left out, and how or why. Written by
 
 {kvm}
 
+## The cache
+
+{cache}
+
 ## Who uses the cache
 
 {users}
@@ -45,7 +49,10 @@ def readme_picture() -> str:
 def fidelity_page() -> str:
     """Write docs/fidelity.md."""
     return FIDELITY.format(
-        memory=fidelity_table(MEMORY), kvm=fidelity_table(KVM), users=fidelity_table(USERS)
+        memory=fidelity_table(MEMORY),
+        kvm=fidelity_table(KVM),
+        cache=fidelity_table(CACHE),
+        users=fidelity_table(USERS),
     )
 
 

@@ -43,8 +43,14 @@ KVM = (
     Mechanism(
         "hva_to_pfn()",
         "simplified",
-        "fast, slow and remapped; no asynchronous faults, no signals, and always the machine's own "
-        "mm, which the kernel takes from the current process",
+        "fast, slow and remapped; no asynchronous faults, no signals, no fault that has dropped "
+        "mmap_lock (-EAGAIN), and always the machine's own mm, which the kernel takes from the "
+        "current process",
+    ),
+    Mechanism(
+        "KVM_MMU_LOCK()",
+        "modelled",
+        "an rwlock or a spinlock: the machine's choice, where the kernel has the architecture's",
     ),
     Mechanism(
         "requests to vCPUs",
@@ -95,3 +101,68 @@ KVM = (
     ),
     Mechanism("nested guests, MMIO, interrupt controllers", "left out", "no cache needs them"),
 )
+
+CACHE = (
+    Mechanism(
+        "today's cache",
+        "modelled",
+        "virt/kvm/pfncache.c of 6.9, function by function. References are as before 6.13: whether "
+        "a frame has one to drop is told by its pfn, and not by what hva_to_pfn() has returned",
+    ),
+    Mechanism(
+        "guests that use the pfn",
+        "modelled",
+        "in today's cache, as from 5.18 to 6.8: `vcpu`, `usage`, the eviction and its `may_block`; "
+        "6.9 took them out. What an architecture does for it before an entry is two functions to "
+        "be replaced, for no architecture ever did it",
+    ),
+    Mechanism(
+        "kvm_gpc_check()",
+        "simplified",
+        "loads the memslots where it compares the generation; the kernel does so on entry",
+    ),
+    Mechanism(
+        "KVM_BUG_ON(gpc->valid) in the activation",
+        "simplified",
+        "under gpc->lock, when the cache is on the list; the kernel asks first, and without a lock",
+    ),
+    Mechanism(
+        "mn_active_invalidate_count, as the retry loop loads it",
+        "simplified",
+        "a marked load. The kernel's is a plain one, and so a data race, of which nothing comes",
+    ),
+    Mechanism(
+        "the cache as merged in 5.17",
+        "modelled",
+        "statement by statement, R0 to R7: both modes, request 5, `dirty`, the pinned page",
+    ),
+    Mechanism(
+        "its init()",
+        "simplified",
+        "stores the fields under the lock that it has just made, where the kernel relies on its "
+        "callers (so H11b is shown in today's cache); `vcpu`, `kernel_map` and `guest_uses_pa` "
+        "must be the same at each call",
+    ),
+    Mechanism(
+        "HAVE_KVM_PFNCACHE off",
+        "modelled",
+        "kvm.no_pfncache, linked in the place of the hook",
+    ),
+    Mechanism(
+        "the bugs between the two",
+        "simplified",
+        "each is put into one of the two caches, where it can be seen alone, and not into the "
+        "release that had it: see kvm.history",
+    ),
+    Mechanism(
+        "caches of SMM",
+        "left out",
+        "the kernel has none: a cache looks into address space 0",
+    ),
+    Mechanism(
+        "PREEMPT_RT, guest_memfd",
+        "left out",
+        "what they need of the cache is still being discussed",
+    ),
+)
+"""The cache itself, today's and the one of 5.17."""

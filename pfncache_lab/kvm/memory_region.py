@@ -8,7 +8,7 @@ from __future__ import annotations
 from errno import EEXIST, EINVAL
 from typing import NamedTuple
 
-from ..mm import PAGE_SHIFT, PAGE_SIZE
+from ..mm import PAGE_SHIFT, PAGE_SIZE, access_ok
 from ..sim import lockdep_assert_held
 from .kvm_host import (
     KVM_ADDRESS_SPACE_NUM,
@@ -22,8 +22,6 @@ from .memslots import __kvm_memslots, id_to_memslot, kvm_set_memslot
 
 KVM_MEM_SLOTS_NUM = 32767
 KVM_MEM_MAX_NR_PAGES = (1 << 31) - 1
-TASK_SIZE_MAX = (1 << 47) - PAGE_SIZE
-"""The user addresses are those below it."""
 
 
 class KvmUserspaceMemoryRegion(NamedTuple):
@@ -87,7 +85,7 @@ def _is_region(mem: KvmUserspaceMemoryRegion) -> bool:
         or mem.memory_size & pages
         or mem.guest_phys_addr & pages
         or mem.userspace_addr & pages
-        or mem.userspace_addr + mem.memory_size > TASK_SIZE_MAX
+        or not access_ok(mem.userspace_addr, mem.memory_size)
         or mem.slot >> 16 >= KVM_ADDRESS_SPACE_NUM
         or mem.slot & 0xFFFF >= KVM_MEM_SLOTS_NUM
         or mem.guest_phys_addr + mem.memory_size >= 1 << 64

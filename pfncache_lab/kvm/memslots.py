@@ -137,7 +137,7 @@ def memslots_in_hva_range(slots: KvmMemslots, start: int, end: int) -> tuple[Kvm
 def kvm_set_memslot(kvm: Kvm, old: KvmMemorySlot | None, new: KvmMemorySlot | None) -> int:
     """Put `new` in the place of `old`; without `old` it creates, without `new` it deletes.
 
-    Returns 0, or -ENOMEM if there is no dirty bitmap left; that is found before anything changes.
+    Returns 0, or -ENOMEM if there is no dirty bitmap left; then `old` is what it was before.
 
     A slot that goes, or moves, is published first as one that translates nothing. Else a vCPU could
     fault a page in through it after kvm_arch_flush_shadow_memslot(). The caller holds slots_lock.
@@ -152,7 +152,7 @@ def kvm_set_memslot(kvm: Kvm, old: KvmMemorySlot | None, new: KvmMemorySlot | No
         if new.flags & KVM_MEM_LOG_DIRTY_PAGES:
             bitmap = new.dirty_bitmap or kvm_alloc_dirty_bitmap(kvm, slots, as_id)
             if bitmap is None:
-                kvm.slots_arch_lock.unlock()
+                kvm_revert_memslot(kvm, slots, old)
                 return -ENOMEM
         new = new._replace(dirty_bitmap=bitmap)
     kvm_swap_active_memslots(kvm, as_id, _replaced(slots, old, new))
@@ -169,6 +169,14 @@ def kvm_invalidate_memslot(kvm: Kvm, slots: KvmMemslots, old: KvmMemorySlot) -> 
     kvm_arch_flush_shadow_memslot(kvm, old)
     kvm.slots_arch_lock.lock()
     return slots
+
+
+def kvm_revert_memslot(kvm: Kvm, slots: KvmMemslots, old: KvmMemorySlot | None) -> None:
+    """Publish `old` again if it has been made invalid. Releases slots_arch_lock."""
+    if old is None or old in slots.slots:
+        kvm.slots_arch_lock.unlock()
+    else:
+        kvm_swap_active_memslots(kvm, old.as_id, _replaced(slots, old, old))
 
 
 def kvm_swap_active_memslots(kvm: Kvm, as_id: int, slots: KvmMemslots) -> KvmMemslots:

@@ -68,10 +68,11 @@ def hva_to_pfn_slow(kvm: Kvm, addr: int, write_fault: bool) -> int:
     page = get_user_pages_unlocked(kvm.mm, addr, write_fault)
     if isinstance(page, Page):
         return page_to_pfn(page)
-    if page == -EHWPOISON:
-        return KVM_PFN_ERR_HWPOISON
     mmap_read_lock(kvm.mm)
-    pfn = hva_to_pfn_remapped(kvm, addr, write_fault)
+    if page == -EHWPOISON:
+        pfn = KVM_PFN_ERR_HWPOISON
+    else:
+        pfn = hva_to_pfn_remapped(kvm, addr, write_fault)
     mmap_read_unlock(kvm.mm)
     return pfn
 

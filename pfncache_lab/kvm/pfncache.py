@@ -23,6 +23,7 @@ from __future__ import annotations
 from ..mm.highmem import kmap, kunmap, memremap, memunmap
 from ..mm.page import pfn_to_page
 from ..mm.types import EFAULT, EINVAL, EIO, NULL, PAGE_ALIGN_DOWN, PAGE_SIZE, offset_in_page
+from ..mm.uaccess import access_ok
 from ..sim import (
     WARN_ON_ONCE,
     cond_resched,
@@ -209,10 +210,10 @@ def hva_to_pfn_retry(gpc: GfnToPfnCache) -> int:
             gpc.lock.write_lock_irq()
             return -EFAULT
         gpc.lock.write_lock_irq()
+        WARN_ON_ONCE(gpc.valid, "somebody else has made the cache valid")
         if not mmu_notifier_retry_cache(kvm, mmu_seq):
             break
 
-    WARN_ON_ONCE(gpc.valid, "somebody else has made the cache valid")
     gpc.valid, gpc.pfn = True, new_pfn
     gpc.khva = new_khva + offset_in_page(gpc.uhva)
     # The page may go now. Who takes it finds the cache valid, and waits for the lock held here.
@@ -329,7 +330,8 @@ def __kvm_gpc_activate(gpc: GfnToPfnCache, gpa: int, uhva: int, length: int) -> 
             kvm.gpc_list = list_add(gpc, kvm.gpc_list)
             kvm.gpc_lock.unlock()
             gpc.lock.write_lock_irq()
-            broken = KVM_BUG_ON(gpc.valid, kvm)  # the kernel looks first, and without the lock
+            # The kernel looks before it lists the cache, and without the lock: a data race here.
+            broken = KVM_BUG_ON(gpc.valid, kvm, "an inactive cache is valid")
             gpc.active = not broken
             gpc.lock.write_unlock_irq()
             if broken:
@@ -354,7 +356,7 @@ def kvm_gpc_activate_hva(gpc: GfnToPfnCache, uhva: int, length: int) -> int:
 
     Returns as kvm_gpc_activate() does. Mirrors kvm_gpc_activate_hva().
     """
-    if kvm_is_error_hva(uhva):
+    if not access_ok(uhva, length):
         return -EINVAL
     return __kvm_gpc_activate(gpc, INVALID_GPA, uhva, length)
 

@@ -30,6 +30,7 @@ task can come in between; what is not a step costs a search nothing.
     fault          handle_mm_fault(mm, hva, write) → 0 | -errno          under mmap_lock; sleeps
     uaccess        copy_to_user(mm, hva, data) → bytes not copied, copy_from_user(mm, hva, length)
                    → bytes | -EFAULT          a step where no fault is needed; may sleep
+                   access_ok(hva, length) → bool                             no step
     mmu_notifier   MmuNotifier(invalidate_range_start, invalidate_range_end, release=None,
                    owner=None), mmu_notifier_register(mn, mm) in the set-up. The functions get
                    (mn, range), and start returns 0 or -EAGAIN
@@ -116,7 +117,7 @@ from .rwsem import RwSem
 from .swap import swap_out
 from .types import *  # noqa: F403  # the arithmetic, and the errno constants
 from .types import __all__ as _types
-from .uaccess import copy_from_user, copy_to_user
+from .uaccess import access_ok, copy_from_user, copy_to_user
 from .vma import madvise_dontneed, mmap, mprotect, mremap, munmap
 
 __all__ = [
@@ -124,16 +125,16 @@ __all__ = [
     "MMU_NOTIFY_UNMAP", "PAGE_POISON", "PROT_NONE", "PROT_READ", "PROT_WRITE", "VM_IO",
     "VM_PFNMAP", "HwPoison", "LostWrite", "Migration", "MmStruct", "MmuNotifier",
     "MmuNotifierRange", "Page", "PageReserved", "Present", "Pte", "Ram", "RwSem", "SetPageDirty",
-    "SharedWrite", "Swap", "Vma", "alloc_page", "check_kernel_mappings", "check_page_refs",
-    "copy_from_user", "copy_to_user", "exit_mmap", "find_vma", "fixup_user_fault", "follow_pte",
-    "fork_cow", "get_page", "get_page_unless_zero", "get_user_page_fast_only",
-    "get_user_pages_unlocked", "handle_mm_fault", "kmap", "ksm_merge", "kunmap", "load",
-    "load_phys", "madvise_dontneed", "memory_failure", "memremap", "memunmap", "migrate_page",
-    "mmap", "mmap_read_lock", "mmap_read_trylock", "mmap_read_unlock", "mmap_write_lock",
-    "mmap_write_unlock", "mmu_notifier_invalidate_range_end",
+    "SharedWrite", "Swap", "Vma", "access_ok", "alloc_page", "check_kernel_mappings",
+    "check_page_refs", "copy_from_user", "copy_to_user", "exit_mmap", "find_vma",
+    "fixup_user_fault", "follow_pte", "fork_cow", "get_page", "get_page_unless_zero",
+    "get_user_page_fast_only", "get_user_pages_unlocked", "handle_mm_fault", "kmap", "ksm_merge",
+    "kunmap", "load", "load_phys", "madvise_dontneed", "memory_failure", "memremap", "memunmap",
+    "migrate_page", "mmap", "mmap_read_lock", "mmap_read_trylock", "mmap_read_unlock",
+    "mmap_write_lock", "mmap_write_unlock", "mmu_notifier_invalidate_range_end",
     "mmu_notifier_invalidate_range_start", "mmu_notifier_invalidate_range_start_nonblock",
     "mmu_notifier_range_blockable", "mmu_notifier_register", "mprotect", "mremap", "munmap",
-    "oom_reap_task_mm", "page_count", "page_to_pfn", "pfn_to_page", "pfn_valid", "put_page",
-    "ram", "store", "store_phys", "swap_out",
+    "oom_reap_task_mm", "page_count", "page_to_pfn", "pfn_to_page", "pfn_valid", "put_page", "ram",
+    "store", "store_phys", "swap_out",
 ]  # fmt: skip
 __all__ += _types

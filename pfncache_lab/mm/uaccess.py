@@ -8,6 +8,14 @@ from .mm_struct import MmStruct, find_vma, mmap_read_lock, mmap_read_unlock
 from .types import EFAULT, PAGE_SIZE, offset_in_page
 from .usermem import user_load, user_store
 
+TASK_SIZE_MAX = (1 << 47) - PAGE_SIZE
+"""The user addresses are those below it."""
+
+
+def access_ok(hva: int, length: int) -> bool:
+    """Tell whether all of these can be user addresses; not whether anything is there. No step."""
+    return hva + length <= TASK_SIZE_MAX
+
 
 def copy_to_user(mm: MmStruct, hva: int, data: bytes) -> int:
     """Store as the user would, faulting pages in. Returns how many bytes were not copied."""

@@ -26,6 +26,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from pfncache_lab.explore import DepthFirst
+from pfncache_lab.kvm.kvm_host import KvmMemslots
 from pfncache_lab.kvm.kvm_types import constant
 from pfncache_lab.kvm.memory_region import KvmUserspaceMemoryRegion, kvm_set_memory_region
 from pfncache_lab.kvm.pfn import hva_to_pfn
@@ -69,7 +70,7 @@ SLOT_OF |= {0x14: (1, 0x14, 2), 0x15: (2, 0x15, 0), 0x16: (3, 0x16, 0), 0x17: (4
 LIST = "kvm.gpc_lock"
 READ, WRITE = "read gpc.lock", "write gpc.lock"
 MMAP, MMAP_W = "read mm.mmap_lock", "write mm.mmap_lock"
-MMU, MMU_R = "write kvm.mmu_lock", "read kvm.mmu_lock"
+MMU, MMU_R, MMU_SPIN = "write kvm.mmu_lock", "read kvm.mmu_lock", "kvm.mmu_lock"
 COUNT = "kvm.mn_invalidate_lock"
 
 
@@ -134,12 +135,13 @@ class World(Vm):
 Do = Callable[[Any], object]
 
 
-def world(image: Any, make_cache: Callable[[Any, str], Any]) -> World:
+def world(image: Any, make_cache: Callable[[Any, str], Any], *, mmu_rwlock: bool = True) -> World:
     """Make the machine of the table."""
     w = World()
     image.create_vm(
-        1, pages=3, populated=2, spare_pages=5, frames=10, device_frames=1, flags=1, vm=w
-    )
+        1, pages=3, populated=2, spare_pages=5, frames=10, device_frames=1, flags=1, vm=w,
+        mmu_rwlock=mmu_rwlock,
+    )  # fmt: skip
     mmap(w.mm, HVA + 0x3000, 0x1000)
     mmap(w.mm, HVA + 0x4000, 0x1000, PROT_READ | PROT_WRITE, VM_PFNMAP, 0xFD00)
     mmap(w.mm, OUTSIDE, 0x1000)
@@ -171,6 +173,22 @@ CREATE_AT_1 = slot(0, 0x10_000, 0x1000, 1, 1)
 FLAGS = slot(0, 0x10_000, 0x3000, 0, 0)
 SAME = slot(0, 0x10_000, 0x3000, 0, 1)
 ELSEWHERE = slot(5, 0x30_000, 0x1000, 6, 0)
+
+
+def publish(generation: int, flags: int = 1) -> Do:
+    """Be in the middle of an update: with this generation, and these flags of slot 0."""
+
+    def do(w: Any) -> None:
+        slot0, *others = w.kvm.memslots0.slots
+        slots = (slot0._replace(flags=flags), *others)
+        w.kvm.memslots0 = KvmMemslots(generation, slots)
+
+    return do
+
+
+MID_UPDATE = 1 << 63
+"""KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS: A.7."""
+INVALID_SLOT = 1 << 16 | 1
 
 
 def host(act: Callable[..., object], page: int, *args: object) -> Do:
@@ -276,6 +294,8 @@ class Case:
     """How many caches are on the list; by default, as many as are active."""
     functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
     """Linked in the place of the kernel's."""
+    mmu_rwlock: bool = True
+    """Whether mmu_lock is an rwlock: KVM_HAVE_MMU_RWLOCK."""
 
 
 TAKES = {"lock": "", "read_lock": "read ", "write_lock": "write "}
@@ -300,7 +320,7 @@ def fields(gpc: Any) -> Fields:
 def play(case: Case, image: Any, make_cache: Callable[[Any, str], Any]) -> None:
     """Do it, and compare everything."""
     new_world()
-    w = world(image, make_cache)
+    w = world(image, make_cache, mmu_rwlock=case.mmu_rwlock)
     for do in case.given:
         do(w)
     result: list[object] = []

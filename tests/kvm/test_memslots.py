@@ -188,6 +188,29 @@ def test_there_is_memory_for_so_many_logs_only():
     assert len(shared.kvm.memslots0.slots) == 2
 
 
+def test_a_move_for_which_there_is_no_memory_leaves_the_slot_where_it_was():
+    """It has been made invalid by then, and published like that."""
+
+    def setup():
+        shared = with_slot(flags=KVM_MEM_LOG_DIRTY_PAGES)
+        kvm_set_memory_region(shared.kvm, region(1, KVM_MEM_LOG_DIRTY_PAGES, 0x20_000))
+        kvm_set_memory_region(shared.kvm, region(2, 0, 0x30_000))
+        return shared
+
+    def move(shared):
+        before = shared.kvm.memslots0
+        mem = region(2, KVM_MEM_LOG_DIRTY_PAGES, 0x40_000)
+        return kvm_set_memory_region(shared.kvm, mem), before
+
+    alone = Alone(setup, move)
+    assert alone.bug is None
+    error, before = alone.returned
+    after = alone.shared.kvm.memslots0
+    assert error == -ENOMEM
+    assert after.slots == before.slots
+    assert after.generation == before.generation + 4
+
+
 def test_the_address_spaces_have_generations_of_their_own():
     shared = with_slot()
     shared.kvm.nr_as_ids = 2

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from pfncache_lab.kvm import MODULES
+from pfncache_lab.kvm import MODULES, no_pfncache
 from pfncache_lab.kvm.kvm_types import KVM_GUEST_USES_PFN, GfnToPfnCache
 from pfncache_lab.mm import PROT_READ
+from pfncache_lab.mm.uaccess import TASK_SIZE_MAX
 from pfncache_lab.sim import link
 from tests.kvm.cases import (
     BAD,
@@ -24,10 +25,13 @@ from tests.kvm.cases import (
     GEN,
     HOLE,
     HVA,
+    INVALID_SLOT,
     LIST,
+    MID_UPDATE,
     MMAP,
     MMAP_W,
     MMU,
+    MMU_SPIN,
     MOVE_AWAY,
     MOVE_BY_ONE,
     NO_GPA,
@@ -59,6 +63,7 @@ from tests.kvm.cases import (
     play,
     poison,
     protect,
+    publish,
     swap,
     unmap,
     valid,
@@ -70,6 +75,7 @@ A, B, C = 0x10_080, 0x11_080, 0x12_080
 H = OUTSIDE + 0x80
 P, Q, R, X = 0x901, 0x902, 0x905, 0x904
 """The frames of A, of B, the first free one, and the one at H."""
+NO_PFNCACHE = {"gfn_to_pfn_cache_invalidate_start": no_pfncache.gfn_to_pfn_cache_invalidate_start}
 FRESH = Fields(NO_GPA, BAD, NO_PFN, 0, False, False, 0, None)
 
 NEW = [REFRESH, LIST, WRITE, WRITE]
@@ -144,7 +150,7 @@ ACTIVATE = [
     Case("a page that has been taken away", [unmap(0)], activate(A), -14,
          at(A, HVA + 0x80, (0, 0x10, 1)), [*NEW, *NO_PAGE, WRITE]),
     Case("a broken page", [poison(0)], activate(A), -14, at(A, HVA + 0x80, (0, 0x10, 1)),
-         [*NEW, *FAULT, WRITE]),
+         [*NEW, *NO_PAGE, WRITE]),
     Case("a page on the swap device", [swap(0)], activate(A), 0, valid(A, R),
          [*NEW, *FAULT, WRITE], {R: 1}),
     Case("a page that has moved", [migrate(0)], activate(A), 0, valid(A, R), [*NEW, WRITE],
@@ -186,6 +192,9 @@ ACTIVATE_HVA = [
          empty(valid_hva(HVA + 0x7080, 0)), [*NEW, *NO_PAGE, WRITE]),
     Case("the first kernel address", [], activate_hva(BAD), -22, FRESH, []),
     Case("all ones", [], activate_hva(NO_GPA), -22, FRESH, []),
+    Case("the first that is no user address", [], activate_hva(TASK_SIZE_MAX), -22, FRESH, []),
+    Case("the last byte that is one", [], activate_hva(TASK_SIZE_MAX - 1, 1), -14,
+         empty(valid_hva(TASK_SIZE_MAX - 1, 0)), [*NEW, *NO_PAGE, WRITE]),
     Case("a kernel address, while active", ON_A, activate_hva(BAD), -22, valid(A, P), [], ONE),
 ]  # fmt: skip
 
@@ -274,7 +283,7 @@ REFRESHED = [
     Case("swapped out", [*ON_A, swap(0)], refresh(), 0, valid(A, R),
          [REFRESH, WRITE, *FAULT, WRITE], {R: 1}),
     Case("broken", [*ON_A, poison(0)], refresh(), -14, empty(valid(A, P)),
-         [REFRESH, WRITE, *FAULT, WRITE]),
+         [REFRESH, WRITE, *NO_PAGE, WRITE]),
     Case("unmapped", [*ON_A, unmap(0)], refresh(), -14, empty(valid(A, P)),
          [REFRESH, WRITE, *NO_PAGE, WRITE]),
     Case("unmapped, and in vain before", [*ON_A, unmap(0), refresh()], refresh(), -14,
@@ -318,6 +327,28 @@ SLOTS = [
     Case("nothing changed", [*ON_A, SAME], refresh(), 0, valid(A, P), NEVER_MIND, ONE),
     Case("the slot deleted, by host address", [activate_hva(HVA + 0x80), DELETE], refresh(), 0,
          valid_hva(HVA + 0x80, P), NEVER_MIND, ONE),
+]  # fmt: skip
+
+BIT63, MID = GEN | MID_UPDATE, publish(GEN | MID_UPDATE)
+GOING = publish(GEN | MID_UPDATE, INVALID_SLOT)
+DURING = [
+    Case("activated", [MID], activate(A), 0, valid(A, P, BIT63), [*NEW, WRITE], ONE),
+    Case("valid from before it", [*ON_A, MID], check(), False, valid(A, P), [READ], ONE),
+    Case("refreshed", [*ON_A, MID], refresh(), 0, valid(A, P, BIT63), NEVER_MIND, ONE),
+    Case("refreshed, and used", [*ON_A, MID, refresh()], check(), True, valid(A, P, BIT63), [READ],
+         ONE),
+    Case("refreshed, and the update is done", [*ON_A, MID, refresh(), publish(GEN + 2)], check(),
+         False, valid(A, P, BIT63), [READ], ONE),
+    Case("refreshed, done, and refreshed", [*ON_A, MID, refresh(), publish(GEN + 2)], refresh(), 0,
+         valid(A, P, GEN + 2), NEVER_MIND, ONE),
+    Case("by host address: it is not concerned", [*ON_H, MID], check(), True, valid_hva(H, X),
+         [READ], {X: 1}),
+    Case("a slot that is about to go", [GOING], activate(A), -14,
+         at(A, BAD, (0, 0x10, INVALID_SLOT), BIT63), NEW),
+    Case("valid, and the slot is about to go", [*ON_A, GOING], refresh(), -14,
+         at(A, BAD, (0, 0x10, INVALID_SLOT), BIT63), NEVER_MIND),
+    Case("in vain, and the slot stays", [*ON_A, GOING, refresh(), publish(GEN + 2)], refresh(), 0,
+         valid(A, P, GEN + 2), [REFRESH, WRITE, WRITE], ONE),
 ]  # fmt: skip
 
 UPDATE = ["kvm.slots_lock", "kvm.slots_arch_lock", COUNT]
@@ -415,6 +446,12 @@ EVENTS = [
          None, at(HOLE, BAD, None)._replace(valid=True), [LIST, READ]),
     Case("no waiting", ON_A, invalidate(HVA, HVA + 0x1000, False), None, invalid(valid(A, P)),
          [LIST, READ, WRITE], ONE),
+    Case("mmu_lock is a spinlock", ON_A, dontneed(0), 0, invalid(valid(A, P)),
+         [MMAP, COUNT, LIST, READ, WRITE, MMU_SPIN, MMU_SPIN, COUNT], ONE, mmu_rwlock=False),
+    Case("a kernel without the cache", [], dontneed(0), 0, FRESH, [MMAP, COUNT, MMU, MMU, COUNT],
+         functions=NO_PFNCACHE),
+    Case("a kernel without the cache, and mmu_lock is a spinlock", [], dontneed(0), 0, FRESH,
+         [MMAP, COUNT, MMU_SPIN, MMU_SPIN, COUNT], functions=NO_PFNCACHE, mmu_rwlock=False),
 ]  # fmt: skip
 
 
@@ -511,7 +548,7 @@ RETRY = [
     Case("a page outside of the slots is replaced: nobody can see that", [], activate(A), 0,
          valid(A, P), [*NEW, MMAP, COUNT, LIST, READ, COUNT, WRITE], ONE,
          functions=meanwhile(dontneed(6))),
-    Case("the page of a host address is replaced: O6, the cache is stale", [], activate_hva(H), 0,
+    Case("the page of a host address: stale (candidate O6)", [], activate_hva(H), 0,
          valid_hva(H, X), [*NEW, MMAP, COUNT, LIST, READ, COUNT, WRITE], {X: 1},
          functions=meanwhile(dontneed(6))),
     Case("another page, and the mapping is used again", INVALID, refresh(), 0, valid(A, P),
@@ -543,8 +580,9 @@ RETRY = [
 
 TABLES = {
     "activate": ACTIVATE, "activate_hva": ACTIVATE_HVA, "turn": RETARGET, "refresh": REFRESHED,
-    "after an update": SLOTS, "update": UPDATES, "check": CHECK, "deactivate": DEACTIVATE,
-    "host": EVENTS, "ranges": RANGES, "lengths": lengths(), "meanwhile": RETRY,
+    "after an update": SLOTS, "update": UPDATES, "during an update": DURING, "check": CHECK,
+    "deactivate": DEACTIVATE, "host": EVENTS, "ranges": RANGES, "lengths": lengths(),
+    "meanwhile": RETRY,
 }  # fmt: skip
 CASES = [pytest.param(c, id=f"{name}: {c.name}") for name, table in TABLES.items() for c in table]
 

@@ -127,6 +127,6 @@ def test_what_a_refresh_may_look_at(may_believe, can_be_stale):
 
 
 def test_outside_of_the_memslots_not_even_that_is_enough():
-    """O6: the sequence stays, so a whole invalidation between look and question goes unnoticed."""
+    """Candidate O6: the sequence stays, so a whole invalidation in between goes unnoticed."""
     tasks = {"refresh": refreshes(count_then_sequence), "notifier": replaces_the_page(ELSEWHERE)}
     assert endings(Scenario("retry", setup, tasks), stale) == {False, True}

@@ -28,11 +28,14 @@ from tests.kvm.cases import (
     GEN,
     HOLE,
     HVA,
+    INVALID_SLOT,
     LIST,
+    MID_UPDATE,
     MMAP,
     MMAP_W,
     MMU,
     MMU_R,
+    MMU_SPIN,
     MOVE_AWAY,
     MOVE_BY_ONE,
     NO_MAPPING,
@@ -62,6 +65,7 @@ from tests.kvm.cases import (
     play,
     poison,
     protect,
+    publish,
     swap,
     unmap,
     valid,
@@ -170,7 +174,7 @@ INIT = [
     Case("a page that has moved", [migrate(0)], init(A), 0, valid(A, R), [*NEW, *TRANSLATE],
          {R: 1}, {R: 1}),
     Case("a broken page", [poison(0)], init(A), -14, at(A, HVA + 0x80, (0, 0x10, 1)),
-         [*NEW, WRITE, MMAP, WRITE]),
+         [*NEW, *NO_PAGE]),
     Case("a page that was taken away", [unmap(0)], init(A), -14, at(A, HVA + 0x80, (0, 0x10, 1)),
          [*NEW, *NO_PAGE]),
     Case("a hole", [], init(HOLE), -14, at(HOLE, BAD, None), [*NEW, WRITE]),
@@ -261,8 +265,7 @@ REFRESH = [
          [WRITE], ONE, ONE),
     Case("R4: swapped out, as far as the swap cache (H5)", [*ON_A, swap(0)], refresh(A), 0,
          valid(A, P), FAULT, ONE, LEAK),
-    Case("R4: broken", [*ON_A, poison(0)], refresh(A), -14, empty(valid(A, P)),
-         [WRITE, MMAP, WRITE]),
+    Case("R4: broken", [*ON_A, poison(0)], refresh(A), -14, empty(valid(A, P)), NO_PAGE),
     Case("R4: unmapped", [*ON_A, unmap(0)], refresh(A), -14, empty(valid(A, P)), NO_PAGE),
     Case("R4: protected against writing", [*ON_A, protect(0, PROT_READ)], refresh(A), -14,
          empty(valid(A, P)), NO_PAGE),
@@ -299,6 +302,22 @@ SLOTS = [
     Case("created with another page", [*ON_A, DELETE, CREATE_AT_1], refresh(A), 0,
          valid(B, Q, 16)._replace(gpa=A), TRANSLATE, {Q: 1}, {Q: 1}),
     Case("nothing changed", [*ON_A, SAME], refresh(A), 0, valid(A, P), [WRITE], ONE, ONE),
+]  # fmt: skip
+
+BIT63, MID = GEN | MID_UPDATE, publish(GEN | MID_UPDATE)
+GOING = publish(GEN | MID_UPDATE, INVALID_SLOT)
+DURING = [
+    Case("initialised", [MID], init(A), 0, valid(A, P, BIT63), [*NEW, *TRANSLATE], ONE, ONE),
+    Case("valid from before it", [*ON_A, MID], check(A), False, valid(A, P), [READ], ONE, ONE),
+    Case("refreshed", [*ON_A, MID], refresh(A), 0, valid(A, P, BIT63), [WRITE], ONE, ONE),
+    Case("refreshed, and used", [*ON_A, MID, refresh(A)], check(A), True, valid(A, P, BIT63),
+         [READ], ONE, ONE),
+    Case("refreshed, and the update is done", [*ON_A, MID, refresh(A), publish(GEN + 2)], check(A),
+         False, valid(A, P, BIT63), [READ], ONE, ONE),
+    Case("a slot that is about to go", [GOING], init(A), -14,
+         at(A, BAD, (0, 0x10, INVALID_SLOT), BIT63), [*NEW, WRITE]),
+    Case("valid, and the slot is about to go (H1)", [*ON_A, GOING], refresh(A), -14,
+         lost(BAD, A, (0, 0x10, INVALID_SLOT), BIT63), [WRITE]),
 ]  # fmt: skip
 
 # -- unmap() and destroy() -------------------------------------------------------------------------
@@ -449,6 +468,8 @@ EVENTS = [
          [LIST, WRITE], ONE, ONE),
     Case("a vCPU that uses another page", PFN_ONLY, request(invalidate(HVA + 0x1000, BAD)), 0,
          no_khva(valid(A, P)), [LIST, WRITE], {}, ONE),
+    Case("mmu_lock is a spinlock", ON_A, dontneed(0), 0, invalid(valid(A, P)),
+         [MMAP, COUNT, LIST, WRITE, MMU_SPIN, MMU_SPIN, COUNT], ONE, ONE, mmu_rwlock=False),
     Case("no waiting, and the vCPU is outside", PFN_ONLY,
          request(invalidate(HVA, HVA + 0x1000, False)), 1 << 5, invalid(no_khva(valid(A, P))),
          [LIST, WRITE], {}, ONE),
@@ -524,13 +545,19 @@ RETRY = [
          init(A), 0, valid(A, P),
          [*NEW, WRITE, *NOTIFIED[:4], MMU_R, *NOTIFIED[4:], MMU_R, MMU_R, WRITE], ONE, {P: 3},
          functions=meanwhile(START(0), END(0))),
+    Case("mmu_lock is a spinlock: the retry test takes that", [], init(A), 0, valid(A, P),
+         [*NEW, WRITE, MMU_SPIN, WRITE], ONE, ONE, mmu_rwlock=False),
+    Case("mmu_lock is a spinlock, and the page is replaced", [], init(A), 0, valid(A, R),
+         [*NEW, WRITE, MMAP, COUNT, LIST, WRITE, *[MMU_SPIN] * 2, COUNT, MMU_SPIN, MMAP, MMU_SPIN,
+          WRITE], {R: 1}, {P: 1, R: 1}, functions=meanwhile(dontneed(0)), mmu_rwlock=False),
     Case("no room for a mapping (R4.e): the reference is lost", [], init(A), -14,
          empty(valid(A, P)), [*NEW, *TRANSLATE], {}, ONE, functions=NO_MAPPING),
 ]  # fmt: skip
 
 TABLES = {
-    "init": INIT, "refresh": REFRESH, "after an update": SLOTS, "down": DOWN, "dirty": MARKED,
-    "check": CHECK, "host": EVENTS, "ranges": RANGES, "lengths": lengths(), "meanwhile": RETRY,
+    "init": INIT, "refresh": REFRESH, "after an update": SLOTS, "during an update": DURING,
+    "down": DOWN, "dirty": MARKED, "check": CHECK, "host": EVENTS, "ranges": RANGES,
+    "lengths": lengths(), "meanwhile": RETRY,
 }  # fmt: skip
 CASES = [pytest.param(c, id=f"{name}: {c.name}") for name, table in TABLES.items() for c in table]
 IMAGE = V5_17.image({})

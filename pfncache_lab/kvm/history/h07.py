@@ -16,8 +16,8 @@ from __future__ import annotations
 from ...sim import Mutex
 from ..kvm_host import Kvm
 from .bug import V5_17, Bug, Functions
-from .invariants import I4, I5, I11
-from .scene import scene
+from .invariants import I2
+from .scene import all_but, scene
 from .v5_17 import GfnToPfnCache517
 from .v5_17 import kvm_gfn_to_pfn_cache_refresh as as_merged
 
@@ -47,6 +47,9 @@ MENDED: Functions = {
     "kvm_gfn_to_pfn_cache_refresh": kvm_gfn_to_pfn_cache_refresh,
 }
 
+BUT_PLACEHOLDERS = all_but(I2)
+"""The placeholder of H8b is in both, before and after."""
+
 BUG_A = Bug(
     label="H7a",
     title="two refreshes leave one's address with the other's page",
@@ -57,7 +60,10 @@ BUG_A = Bug(
     era=V5_17,
     mended=MENDED,
     scene=scene(
-        "two addresses", "inactive_address", {"a": "move_here", "b": "move_there"}, [I11, I4, I5]
+        "two addresses",
+        "invalid_cache",
+        {"a": "move_here", "b": "move_there"},
+        BUT_PLACEHOLDERS,
     ),
 )
 
@@ -74,6 +80,6 @@ BUG_B = Bug(
         "the slots have changed",
         "stale_generation",
         {"first": "refresh_here", "second": "refresh_and_use"},
-        [I4, I5],
+        BUT_PLACEHOLDERS,
     ),
 )

@@ -16,7 +16,7 @@ from ..pfn import kvm_release_pfn_clean
 from ..pfncache import gpc_unmap as unmap_today
 from ..pfncache import hva_to_pfn_retry as today
 from .bug import Bug
-from .invariants import MIGRATES
+from .invariants import AT_THE_END, EVERYWHERE, MIGRATES
 from .scene import scene
 
 
@@ -45,5 +45,10 @@ BUG = Bug(
     fixed="5.19",
     invariant="I4",
     broken={"hva_to_pfn_retry": hva_to_pfn_retry, "gpc_unmap": gpc_unmap},
-    scene=scene("the page moves", "active_cache", {"host": "move_the_page"}, [MIGRATES]),
+    scene=scene(
+        "the page moves",
+        "active_cache",
+        {"host": "move_the_page"},
+        (*EVERYWHERE, MIGRATES, *AT_THE_END),
+    ),
 )

@@ -6,8 +6,9 @@ this was fine for the work queue of irqfd, and would not be for a vCPU: who runs
 vcpu->mutex, and others take kvm->lock first. Then guests were allowed to send events themselves
 (2fd6df2f2b47, 5.19), in the thread of a vCPU.
 
-    vcpu0                                   ioctl vcpu->mutex                             kvm->lock
-kvm_xen_set_evtchn() wants kvm->lock    wants vcpu->mutex
+    vcpu0                                   ioctl
+    vcpu->mutex                             kvm->lock
+    kvm_xen_set_evtchn() wants kvm->lock    wants vcpu->mutex
 
 The same lock closes another circle (`srcu_scene`): the vCPU is in a read section of kvm->srcu, and
 another holds kvm->lock while it waits for such sections to end.

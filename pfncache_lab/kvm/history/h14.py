@@ -4,9 +4,10 @@ When a thread of a vCPU is taken off its CPU, a notifier writes that into the gu
 can. It holds the lock of the run queue then, and it took gpc->lock. But others hold a gpc->lock
 and wake somebody up: delivery of an event finds that the port is masked and a vCPU sleeps for it.
 
-    vcpu0                                   somebody who delivers an event rq->lock (it is
-scheduled out)          gpc->lock (of shared_info) wakes the vCPU: p->pi_lock wants gpc->lock (of
-its runstate)       wants rq->lock
+    vcpu0                                   somebody who delivers an event
+    rq->lock (it is scheduled out)          gpc->lock (of shared_info)
+                                            wakes the vCPU: p->pi_lock
+    wants gpc->lock (of its runstate)       wants rq->lock
 
 These are two caches, so this alone is no deadlock; but they are of one class, and every cache has
 writers: lockdep is right not to wait for it. Since 5.19 (a795cd43c5b5), the first runstate cache.

@@ -3,8 +3,7 @@
 KVM_XEN_VCPU_GET_ATTR holds xen_lock while it delivers the event of a timer that has expired. If
 shared_info is not valid at that moment, delivery has to refresh the cache, and takes xen_lock
 around that: the same task, the same lock. One thread is enough, and a page that the host has just
-moved. Since
-6.7 (77c9b9dea4fb), when get_attr began to deliver the events of expired timers.
+moved. Since 6.7 (77c9b9dea4fb), when get_attr began to deliver the events of expired timers.
 
 The lock was there to keep two refreshes apart. Since 6.9 the cache does that for itself (H19), and
 so delivery needs no lock: what looks after itself can be called by anybody.

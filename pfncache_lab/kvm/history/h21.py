@@ -2,7 +2,8 @@
 
 Activation puts the cache on the list, and looks only then whether the range fits into the page. If
 it does not, the cache stays active without an address, and the next refresh warns that it has
-none.
+none. (The merged cache is left active as well, but each of its refreshes brings an address along.
+So there is nothing to warn of before 6.9, where an address may be of the host.)
 
 syzbot found it; Sean Christopherson mended it in 5c9ca4ed8908: look first, then change things.
 """

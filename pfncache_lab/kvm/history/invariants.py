@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 from ...mm.checks import check_kernel_mappings, check_page_refs
 from ...mm.pte_values import Present
 from ...mm.types import NULL, PAGE_ALIGN_DOWN, offset_in_page
-from ..kvm_types import is_error_noslot_pfn, kvm_is_error_hva
+from ..kvm_types import is_error_noslot_pfn, kvm_is_error_gpa, kvm_is_error_hva
 
 
 class Invariant(NamedTuple):
@@ -66,11 +66,12 @@ def not_stale(vm: Any) -> bool:
 
 
 def no_placeholder(vm: Any) -> bool:
-    """I2."""
+    """I2. In 5.17 a cache may be for the guest alone: then there is no mapping."""
     gpc = vm.gpc
     if not lets_in(vm):
         return True
-    return not is_error_noslot_pfn(gpc.pfn) and gpc.khva != NULL
+    mapped = gpc.khva != NULL or not getattr(gpc, "kernel_map", True)
+    return mapped and not is_error_noslot_pfn(gpc.pfn)
 
 
 def reachable(vm: Any) -> bool:
@@ -83,7 +84,10 @@ def reachable(vm: Any) -> bool:
 
 def right_byte(vm: Any) -> bool:
     """I10."""
-    return not in_use(vm) or offset_in_page(vm.gpc.khva) == offset_in_page(vm.gpc.gpa)
+    gpc = vm.gpc
+    asked_for = gpc.uhva if kvm_is_error_gpa(gpc.gpa) else gpc.gpa
+    used = in_use(vm) and gpc.khva != NULL
+    return not used or offset_in_page(gpc.khva) == offset_in_page(asked_for)
 
 
 def belongs_together(vm: Any) -> bool:

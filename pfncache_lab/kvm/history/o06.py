@@ -11,7 +11,6 @@ by something that the model does not have. Call it a candidate.
 from __future__ import annotations
 
 from .bug import Bug
-from .invariants import I1
 from .scene import scene
 
 BUG = Bug(
@@ -25,6 +24,5 @@ BUG = Bug(
         "the page is replaced, and no slot has it",
         "cache_of_a_host_address",
         {"refresher": "refresh_here", "host": "drop_outside"},
-        [I1],
     ),
 )

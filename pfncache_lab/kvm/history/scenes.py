@@ -22,7 +22,7 @@ from ...mm.mmu_notifier import (
 )
 from ...mm.types import FIRST_HVA, PAGE_SIZE
 from ...mm.uaccess import copy_to_user
-from ...mm.vma import madvise_dontneed, mmap, mprotect
+from ...mm.vma import madvise_dontneed, mmap, mprotect, munmap
 from ...sim import Struct, marked, srcu_read_lock, srcu_read_unlock
 from ..kvm_host import Kvm
 from ..memory_region import KvmUserspaceMemoryRegion, kvm_set_memory_region
@@ -90,11 +90,6 @@ def invalid_cache() -> Shared:
     vm = active_cache()
     replace_the_page(vm)
     return vm
-
-
-def inactive_address() -> Shared:
-    """A VM whose cache is active, and not valid for any address."""
-    return invalid_cache()
 
 
 def inactive_again() -> Shared:
@@ -220,6 +215,11 @@ def _move(vm: Shared, gpa: int) -> None:
 def replace_the_page(vm: Shared) -> None:
     """Drop the page at HERE; the next who touches it gets another one."""
     madvise_dontneed(vm.mm, HVA, PAGE_SIZE)
+
+
+def unmap_the_page(vm: Shared) -> None:
+    """Take the page at HERE away, and leave nothing there."""
+    munmap(vm.mm, HVA, PAGE_SIZE)
 
 
 def drop_outside(vm: Shared) -> None:

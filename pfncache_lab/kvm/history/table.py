@@ -8,7 +8,7 @@ depends on the machine.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from ...explore import check
@@ -23,9 +23,11 @@ RELEASED = {
     "6.0": date(2022, 10, 2),
     "6.1": date(2022, 12, 11),
     "6.2": date(2023, 2, 19),
+    "6.7": date(2024, 1, 7),
     "6.9": date(2024, 5, 12),
 }
 """When Linus Torvalds released each."""
+MONTH = timedelta(days=365.25 / 12)
 
 
 class Row(NamedTuple):
@@ -62,10 +64,10 @@ def months(bug: Bug) -> str:
     """Say for how many months there were releases with the bug, and none without."""
     if bug.fixed == "open":
         return "open"
-    if bug.introduced not in RELEASED:
+    if "-rc" in bug.introduced:  # it came and went before there was a release with it
         return "0"
-    since, until = RELEASED[bug.introduced], RELEASED[bug.fixed]
-    return str((until.year - since.year) * 12 + until.month - since.month)
+    lived = RELEASED[bug.fixed] - RELEASED[bug.introduced]
+    return str(round(lived / MONTH))
 
 
 def table() -> str:

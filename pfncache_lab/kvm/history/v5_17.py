@@ -117,9 +117,9 @@ def kvm_gfn_to_pfn_cache_check(kvm: Kvm, gpc: GfnToPfnCache517, gpa: int, length
     """
     if offset_in_page(gpa) + length > PAGE_SIZE:
         return False
-    if gpc.gpa != gpa or kvm_is_error_hva(gpc.uhva):
+    if gpc.gpa != gpa or gpc.generation != kvm_memslots(kvm).generation:
         return False
-    if gpc.generation != kvm_memslots(kvm).generation:
+    if kvm_is_error_hva(gpc.uhva):
         return False
     return gpc.valid
 
@@ -208,10 +208,10 @@ def set_address(gpc: GfnToPfnCache517, slots: KvmMemslots, gpa: int) -> int:
 def translate(kvm: Kvm, gpc: GfnToPfnCache517, old: Old) -> tuple[int, bool]:
     """R4: drop the lock, translate and map. Returns an error, and whether `old` is still used."""
     uhva = gpc.uhva
-    # Valid for nothing yet: a notifier that comes while the lock is dropped is to clear it.
-    gpc.valid = True
+    # Valid, with nothing in it yet: a notifier that comes while the lock is dropped is to clear it.
     gpc.pfn = KVM_PFN_ERR_FAULT
     gpc.khva = NULL
+    gpc.valid = True
     gpc.lock.write_unlock_irq()
 
     new_pfn = hva_to_pfn_retry(kvm, uhva)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -14,9 +14,10 @@ from ..viz.frames import has_frames
 from ..viz.stepper import first_line
 from .apart import Died, loudly
 from .asking import named, one_budget, short
+from .borrowing import is_borrowed
 from .exercise import Exercise, Incorrect, Shown
 from .recognizing import recognized
-from .sources import blank_line, is_ours
+from .sources import blank_line
 from .trial import Trial
 
 PASSED = "passed"
@@ -39,8 +40,12 @@ class Verdict:
 
 def judged(exercise: Exercise, namespace: Mapping[str, Any], built: Mapping[str, Any]) -> Verdict:
     """Judge a reader's answer where it can do no harm, and let nothing pass that is not theirs."""
+
+    def work() -> Verdict:
+        return _borrowed(exercise, namespace) or judge(exercise, namespace, built)
+
     try:
-        return loudly(lambda: _borrowed(exercise, namespace) or judge(exercise, namespace, built))
+        return loudly(lambda: _guarded(exercise, work))
     except Died as died:
         return Verdict(INCORRECT, str(died))
 
@@ -57,23 +62,34 @@ def judge(
             said = f"There is no `{name}` yet. Run the cell of the exercise first."
             return Verdict(NOT_ATTEMPTED, said)
     answers = {name: namespace[name] for name in exercise.names}
-    try:
+
+    def work() -> Verdict:
         return _unattempted(answers) or _judge(exercise, answers, built or {})
+
+    return _guarded(exercise, work)
+
+
+def _guarded(exercise: Exercise, work: Callable[[], Verdict]) -> Verdict:
+    """Look at the reader's answer, and turn whatever comes of it into a verdict."""
+    try:
+        return work()
     except Incorrect as wrong:
         return Verdict(INCORRECT, str(wrong), _still(wrong.shown))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # objects can be built so that they break whoever looks at them
-        names = " or ".join(f"`{name}`" for name in answers)
+        names = " or ".join(f"`{name}`" for name in exercise.names)
         said = f"The check could not judge {names}: looking at it raised {named(error)}."
         return Verdict(INCORRECT, said)
 
 
 def _borrowed(exercise: Exercise, namespace: Mapping[str, Any]) -> Verdict | None:
     """Say so when an answer is the course's own. It would pass, and that would mean nothing."""
-    references = list(exercise.named(exercise.reference()).values()) if exercise.is_code else []
+    if not exercise.is_code:
+        return None
+    references = list(exercise.named(exercise.reference()).values())
     for name in exercise.names:
-        if is_ours(namespace.get(name), references):
+        if is_borrowed(namespace.get(name), exercise.names, references):
             said = (
                 f"`{name}` is the course's own, or hands on what the course's own returns. You "
                 "need not import it: until you have written yours, later lessons use ours anyway."

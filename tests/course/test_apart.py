@@ -19,7 +19,6 @@ from pfncache_lab.course.exercise import Case, Exercise, Mutant
 from pfncache_lab.course.judging import judged
 from pfncache_lab.course.lab import Lab
 from pfncache_lab.course.lessons.lesson_00 import LESSON
-from pfncache_lab.course.lessons.lesson_00 import schedules as reference
 from pfncache_lab.course.progress import Progress
 from pfncache_lab.sim import limits
 
@@ -186,24 +185,6 @@ def test_ten_thousand_lines_are_cut(capsys):
     assert said[:20] == [f"line {n}" for n in range(20)]
     assert said[20].endswith("lines more)")
     assert len(said) == 21
-
-
-def test_the_courses_own_answer_is_not_the_readers():
-    from pfncache_lab.course.lessons import lesson_00
-
-    def imports_it(a, b):
-        from pfncache_lab.course.lessons.lesson_00 import schedules
-
-        return schedules(a, b)
-
-    def has_imported_it(a, b):
-        return reference(a, b)
-
-    assert lesson_00.schedules is reference
-    for answer in (reference, imports_it, has_imported_it):
-        verdict = with_answer(answer)
-        assert verdict.kind == "not attempted"
-        assert "is the course's own, or hands on" in verdict.message
 
 
 @linux

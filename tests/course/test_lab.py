@@ -243,7 +243,7 @@ def test_the_record_can_be_read_by_a_person(folder):
         "[]",
         "\0",
         "[" * 100_000,
-        '{"version": 99}',
+        '{"version": "2"}',
         '{"version": 1}',
         '{"version": 2, "passed": [], "predictions": {}, "hints": {}, "reference": 3}',
         '{"version": 1, "passed": [3], "predictions": {}, "hints": {}}',
@@ -265,7 +265,7 @@ def test_a_record_of_the_first_version_is_read(folder):
     (folder / "progress.json").write_text(old)
     record = Progress(folder)
     assert (record.passed(), record.prediction("x"), record.hints("00.2")) == (["00.1"], "y", 2)
-    assert (record.reference(), record.notice) == ([], "")
+    assert (record.reference(), record.news()) == ([], "")
 
 
 def test_no_damaged_record_replaces_another(folder):
@@ -276,6 +276,47 @@ def test_no_damaged_record_replaces_another(folder):
     assert kept == {"first", "second"}
 
 
+def test_damage_that_is_met_on_the_way_is_said_with_the_check(folder):
+    """Goal: no silence. Method: damage the file while the notebook is open, and pass a check."""
+    lab = open_lab(folder, lost_update="abba")
+    (folder / "progress.json").write_text("{")
+    assert "was damaged; I kept it as progress.damaged.json" in repr(lab.check("00.1"))
+    assert "damaged" not in repr(lab.check("00.1")), "once is enough"
+    assert Progress(folder).passed() == ["00.1"]
+
+
+def test_a_new_record_is_not_set_aside_in_the_place_of_the_damaged_one(folder, monkeypatch):
+    """Goal: no race between two notebooks that see the same damage. Method: the other is faster."""
+    (folder / "progress.json").write_text("{")
+    slow, fast = Progress(folder), Progress(folder)
+    load = slow._load
+
+    def looks_before_the_other_acts():
+        seen = load()
+        monkeypatch.setattr(slow, "_load", load)
+        fast.add_passed("00.1")
+        return seen
+
+    monkeypatch.setattr(slow, "_load", looks_before_the_other_acts)
+    assert slow.passed() == ["00.1"]
+    assert [path.read_text() for path in folder.glob("progress.damaged*")] == ["{"]
+
+
+def test_a_record_of_a_newer_version_is_left_alone(folder):
+    newer = '{"version": 99, "passed": ["20.3"]}'
+    (folder / "progress.json").write_text(newer)
+    lab = open_lab(folder, lost_update="abba")
+    said = (
+        "progress.json is from a newer pfncache_lab (it has version 99, I know 2): I remember only "
+        "while this is open."
+    )
+    assert lab.so_far().endswith(said)
+    assert repr(lab.check("00.1")).endswith(said)
+    assert lab.so_far().startswith("1 of 3 exercises passed")
+    assert (folder / "progress.json").read_text() == newer
+    assert not list(folder.glob("progress.damaged*"))
+
+
 def test_a_record_that_cannot_be_read_just_now_is_left_where_it_is(folder, monkeypatch):
     def in_use(*args, **kwargs):
         raise PermissionError(13, "in use")
@@ -284,9 +325,31 @@ def test_a_record_that_cannot_be_read_just_now_is_left_where_it_is(folder, monke
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.read_text", in_use)
         busy = Progress(folder)
-        assert busy.passed() == []
-        assert busy.notice == "progress.json cannot be read (in use): I start without it."
+        busy.add_passed("00.2")
+        assert busy.passed() == ["00.2"]
+        assert busy.news() == (
+            "progress.json cannot be read (in use): I remember only while this is open."
+        )
     assert Progress(folder).passed() == ["00.1"]
+    busy.add_passed("00.3")
+    assert Progress(folder).passed() == ["00.1", "00.2", "00.3"]
+
+
+def test_what_another_notebook_writes_meanwhile_stays(folder, monkeypatch):
+    """Goal: no lost update by way of what could not be written. Method: full disk, for one."""
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    one, two = Progress(folder), Progress(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_text", full)
+        one.add_passed("00.1")
+    two.add_passed("00.2")
+    one.add_passed("00.2")
+    assert one.passed() == ["00.2", "00.1"]
+    one.add_passed("00.3")
+    assert Progress(folder).passed() == ["00.2", "00.1", "00.3"]
 
 
 def test_two_processes_that_write_at_once_lose_no_update(folder):

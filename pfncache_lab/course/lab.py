@@ -69,7 +69,7 @@ class Lab:
         self._progress = Progress(folder)
         self._work = Work(folder)
         answers = {name for exercise in lesson.exercises for name in exercise.names}
-        self._cells = Cells(namespace, answers | set(lesson.needs))
+        self._cells = Cells(namespace, answers, lesson.needs)
         self._supply()
 
     def __repr__(self) -> str:

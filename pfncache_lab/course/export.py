@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from .asking import observed
 from .authoring import made_all
 from .catalog import before, builder
 from .exercise import Exercise, Lesson
@@ -19,8 +20,6 @@ from .outcome import Outcome
 from .sources import used_names
 from .supply import references
 from .work import Work
-
-FILE = "my_pfncache.py"
 
 
 def exported(course: Sequence[Lesson], work: Work) -> str | None:
@@ -76,9 +75,12 @@ def _ours(lesson: Lesson, course: Sequence[Lesson], body: str, mine: set[str]) -
 
 
 def check_file(course: Sequence[Lesson], path: Path) -> list[Outcome]:
-    """Judge all that a file holds, as the notebooks would. Raises whatever the file raises."""
-    names: dict[str, Any] = {"__name__": path.stem, "__file__": str(path)}
-    names = made_all(path.read_text(encoding="utf-8"), str(path), names)
+    """Judge all that a file holds, as the notebooks would.
+
+    Raises OSError or UnicodeDecodeError when it cannot be read, and Incorrect when it does not run.
+    """
+    text, own = path.read_text(encoding="utf-8"), {"__name__": path.stem, "__file__": str(path)}
+    names = observed(f"Importing {path}", lambda: made_all(text, str(path), own), {str(path)})
     return [
         outcome
         for lesson in course
@@ -90,8 +92,14 @@ def check_file(course: Sequence[Lesson], path: Path) -> list[Outcome]:
 def _checked(
     exercise: Exercise, names: Mapping[str, Any], built: Mapping[str, Any]
 ) -> Outcome | None:
-    """Judge one exercise with all that the file holds; None where the file does not have it."""
+    """Judge one exercise with all that the file holds; None where the file does not have it.
+
+    What it has imported from the course is not its own.
+    """
+    ours = exercise.named(exercise.reference())
     if any(name not in names for name in exercise.names):
+        return None
+    if exercise.is_code and any(names[name] is ours[name] for name in exercise.names):
         return None
     mine = {name: names[name] for name in built if name in names}
     verdict = judged(exercise, names, {**built, **mine})

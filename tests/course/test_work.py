@@ -272,11 +272,64 @@ def test_the_commands_export_and_check(built, monkeypatch, capsys):
     assert said.splitlines()[-1] == "2 of 2 passed."
 
 
-def test_an_export_of_nothing_and_a_check_of_nonsense_are_sentences(tmp_path, capsys):
-    assert cli.main(["export", str(tmp_path)]) == 1
-    nonsense = tmp_path / "nonsense.py"
-    nonsense.write_text("def f(")
-    assert cli.main(["check", str(nonsense)]) == 1
-    said = capsys.readouterr().err
-    assert "no answer has passed yet" in said
-    assert "cannot be used: SyntaxError" in said
+def test_what_a_module_has_imported_from_the_course_is_not_judged(tmp_path, monkeypatch, capsys):
+    """Goal: who skips lessons can export. Method: an answer that uses all of an earlier one."""
+    second = lab(SECOND, names := {"__name__": "__main__"}, tmp_path)
+    run_cell(
+        "def page_fits(gpa, length):\n"
+        "    first = gpa_to_gfn(gpa)\n"
+        "    return length == 0 or first == gpa_to_gfn(gpa + length - 1 + 0 * offset_in_page(0))\n",
+        names,
+    )
+    assert second.check("91.1").kind == "passed"
+    monkeypatch.setattr(catalog, "lessons", lambda: COURSE)
+    assert cli.main(["export", str(tmp_path)]) == 0
+    assert cli.main(["check", str(tmp_path / "my_pfncache.py")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 of 1 passed."
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("def f(", "mine.py raised SyntaxError: '(' was never closed"),
+        ("import sys; sys.exit(0)", "mine.py raised SystemExit: 0"),
+        ("while True: pass", "mine.py did not come back, so I stopped it."),
+        ("1 / 0", "mine.py raised ZeroDivisionError: division by zero"),
+        ("x = 3", "mine.py defines nothing that an exercise asks for."),
+        ("\udcff", "mine.py cannot be read: 'utf-8' codec can't decode"),
+    ],
+)
+def test_a_module_that_cannot_be_judged_is_a_sentence(source, sentence, tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(source, errors="surrogateescape")
+    assert cli.main(["check", str(path)]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["export", "."], "There is nothing of yours in .: no answer has passed yet."),
+        (["export", "nowhere"], "There is no folder nowhere."),
+        (["check", "nowhere.py"], "nowhere.py cannot be read: No such file or directory."),
+        (["check", "."], ". cannot be read: Is a directory."),
+        (["refresh"], "There is no notebooks/ here."),
+    ],
+)
+def test_a_command_that_has_nothing_to_work_on_says_so(
+    arguments, sentence, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_each_command_says_what_it_does(capsys):
+    assert cli.main([]) == 2
+    said = capsys.readouterr().out
+    commands = ("doctor", "export", "check", "refresh")
+    assert all(f"\n    {command} " in said for command in commands)
+    for command in commands:
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        assert len(capsys.readouterr().out.split("\n\n")[1]) > 80, "a description"

@@ -239,6 +239,20 @@ def test_the_readers_own_module_passes_the_same_checks(built):
     ]
 
 
+@pytest.mark.slow
+def test_the_whole_course_as_one_module_passes(tmp_path):
+    """Goal: no two lessons are in each other's way. Method: all solutions, kept and exported."""
+    course, work = catalog.lessons(), Work(tmp_path)
+    code = [(one, e) for one in course for e in one.exercises if e.is_code]
+    for lesson, exercise in code:
+        work.keep(exercise, exercise.named(exercise.reference()), lesson.needs)
+    path = tmp_path / "my_pfncache.py"
+    path.write_text(exported(course, work))
+    said = {o.exercise.id: (o.kind, o.message) for o in check_file(course, path)}
+    assert list(said) == [exercise.id for _, exercise in code]
+    assert {i: message for i, (kind, message) in said.items() if kind != "passed"} == {}
+
+
 def test_what_the_module_needs_of_ours_it_imports(tmp_path):
     second = lab(SECOND, names := {"__name__": "__main__"}, tmp_path)
     names.update(made_all(reference_source(FITS), "<cell 4>", names))
@@ -246,6 +260,25 @@ def test_what_the_module_needs_of_ours_it_imports(tmp_path):
     text = exported(COURSE, Work(tmp_path))
     assert "from tests.course.sample import offset_in_page\n" in text
     assert "gpa_to_gfn" not in text
+
+
+def test_what_an_answer_imports_is_not_what_another_one_has_built(built):
+    """Goal: two things of one name stay two. Method: a later answer uses the kernel's SpinLock."""
+    Work(built).path(FITS).write_text(
+        '"""Exercise 91.1"""\n'
+        "from pfncache_lab import sim\n"
+        "from pfncache_lab.sim import SpinLock\n\n\n"
+        "def page_fits(gpa, length):\n"
+        "    'SpinLock'\n"
+        "    assert SpinLock is sim.SpinLock  # SpinLock\n"
+        "    return (gpa & 0xFFF) + length <= 4096\n"
+    )
+    path = built / "my_pfncache.py"
+    path.write_text(exported(COURSE, Work(built)))
+    assert "import SpinLock as imported_SpinLock\n" in path.read_text()
+    assert "    assert imported_SpinLock is sim.SpinLock  # SpinLock\n" in path.read_text()
+    assert "    'SpinLock'\n" in path.read_text()
+    assert [o.kind for o in check_file(COURSE, path)] == ["passed"] * 3
 
 
 def test_a_module_in_which_something_is_wrong_is_turned_down(built):

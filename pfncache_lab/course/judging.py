@@ -9,9 +9,9 @@ from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from ..explore import Run
-from ..viz import Figure, Note, draw_timeline, film, show
+from ..viz import Album, Figure, Note, draw_timeline, film, show
 from ..viz.frames import has_frames
-from ..viz.stepper import first_line
+from ..viz.stepper import WIDEST, first_line
 from .apart import Died, loudly
 from .asking import named, one_budget, short
 from .borrowing import is_borrowed
@@ -25,7 +25,7 @@ NOT_ATTEMPTED = "not attempted"
 INCORRECT = "incorrect"
 
 LONGEST = 48
-"""Lines of a two-CPU table; a run that never ends would fill a hundred screens."""
+"""Steps of a two-CPU table; a run that never ends would fill a hundred screens."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _judge(exercise: Exercise, answers: Mapping[str, Any], built: Mapping[str, A
 
 def _again(exercise: Exercise, shown: Shown | None) -> str:
     """Say how to see a schedule again that went wrong."""
-    if not isinstance(shown, Run):
+    if not isinstance(shown, Run) or not shown.schedule:
         return ""
     which = "" if len(exercise.programs) == 1 else f', "{shown.scenario.name}"'
     return f'To see it again: lab.replay("{exercise.id}", "{shown.token}"{which})'
@@ -148,19 +148,18 @@ def _same_kind(exercise: Exercise, answers: Mapping[str, Any]) -> None:
 def _still(shown: Shown | None) -> Figure | None:
     """Draw what went wrong; the message tells the rest, so the text twin is the table alone.
 
-    Of a run that shows its memory it is a film: no single picture of that tells the story.
+    Of a run that shows its memory there is a film as well: no single picture tells that story.
     """
     if not isinstance(shown, Run) or shown.trace is None:
         return show(shown) if shown is not None else None
-    table = shown.trace.table().splitlines()
-    if len(table) > LONGEST:
-        gone = len(table) - LONGEST
-        middle = f"      (… {gone} lines more: they go round and round)"
-        return Note("\n".join([*table[: LONGEST - 8], middle, *table[-8:]]), code=True)
-    if has_frames(shown):
-        return film(shown)
+    table = shown.trace.table(WIDEST)
+    if len(shown.trace.events) > LONGEST:
+        lines = table.splitlines()
+        middle = f"      (… {len(lines) - LONGEST} lines more: they go round and round)"
+        return Note("\n".join([*lines[: LONGEST - 8], middle, *lines[-8:]]), code=True)
     picture = draw_timeline(shown.trace, None, first_line(shown))
-    return Figure([picture], "\n".join(table), label="Timeline of the schedule that goes wrong")
+    still = Figure([picture], table, label="Timeline of the schedule that goes wrong")
+    return Album([still, film(shown)], table) if has_frames(shown) else still
 
 
 def _film(shown: Shown | None) -> Figure | None:

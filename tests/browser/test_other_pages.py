@@ -1,4 +1,4 @@
-"""Figures on pages that are not JupyterLab: VS Code runs the scripts of an output in its own way."""
+"""Figures on a page that is not JupyterLab: VS Code runs the scripts of an output its own way."""
 
 from __future__ import annotations
 

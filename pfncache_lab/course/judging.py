@@ -148,7 +148,7 @@ def _same_kind(exercise: Exercise, answers: Mapping[str, Any]) -> None:
 def _still(shown: Shown | None) -> Figure | None:
     """Draw what went wrong; the message tells the rest, so the text twin is the table alone.
 
-    Of a run that shows its memory there is a film as well: no single picture tells that story.
+    Of a run that shows its memory it is a film, below the table: no single picture tells that.
     """
     if not isinstance(shown, Run) or shown.trace is None:
         return show(shown) if shown is not None else None
@@ -157,9 +157,10 @@ def _still(shown: Shown | None) -> Figure | None:
         lines = table.splitlines()
         middle = f"      (… {len(lines) - LONGEST} lines more: they go round and round)"
         return Note("\n".join([*lines[: LONGEST - 8], middle, *lines[-8:]]), code=True)
+    if has_frames(shown):
+        return Album([Note(table, code=True), film(shown)], table)
     picture = draw_timeline(shown.trace, None, first_line(shown))
-    still = Figure([picture], table, label="Timeline of the schedule that goes wrong")
-    return Album([still, film(shown)], table) if has_frames(shown) else still
+    return Figure([picture], table, label="Timeline of the schedule that goes wrong")
 
 
 def _film(shown: Shown | None) -> Figure | None:

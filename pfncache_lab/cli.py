@@ -2,7 +2,7 @@
 
 pfncache-lab doctor    print versions, and run a self test of a few seconds
 pfncache-lab export    write my_pfncache.py: all that you have built, as one module
-pfncache-lab check     judge such a module, as the notebooks would
+pfncache-lab check     judge such a module as the notebooks would
 pfncache-lab refresh   in a checkout: store what the notebooks print, redraw README's picture
 """
 
@@ -15,28 +15,67 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+MODULE = "my_pfncache.py"
 PACKAGES = ("greenlet", "graphviz", "graphviz-pure", "ipykernel", "ipywidgets", "jupyterlab")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    parser = argparse.ArgumentParser(prog="pfncache-lab", description="The workbook's own tools.")
-    commands = parser.add_subparsers(required=True)
-    checkup = commands.add_parser("doctor", help="print versions and test that all of it works")
-    checkup.set_defaults(run=lambda _: doctor())
-    store = commands.add_parser("refresh", help="in a checkout: store what the notebooks print")
-    store.set_defaults(run=lambda _: refresh(Path.cwd()))
-    write = commands.add_parser("export", help="write all that you have built as one module")
-    write.add_argument("folder", nargs="?", type=Path, help="where your notebooks are")
-    write.set_defaults(run=lambda options: export(options.folder or work_folder()))
-    judge = commands.add_parser("check", help="judge such a module, as the notebooks would")
-    judge.add_argument("file", type=Path)
-    judge.set_defaults(run=lambda options: check(options.file))
+    parser = _parser()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a console that has no ✓ must not stop us
         sys.stdout.reconfigure(errors="replace")
     options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help()
+        return 2
     return int(options.run(options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pfncache-lab",
+        description="The workbook's own tools. The course itself is opened by `python3 lab.py`.",
+        epilog="`pfncache-lab COMMAND --help` tells more of one of them.",
+    )
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+
+    def add(name: str, what: str, more: str, run: Callable[[argparse.Namespace], int]) -> Any:
+        whole = f"{what[0].upper()}{what[1:]}. {more}"
+        command = commands.add_parser(name, help=what, description=whole)
+        command.set_defaults(run=run)
+        return command
+
+    add(
+        "doctor",
+        "print versions, and run a self test of a few seconds",
+        "When something does not work, this is what to look at first, and to send along.",
+        lambda _: doctor(),
+    )
+    add(
+        "export",
+        f"write {MODULE}: all that you have built, as one module",
+        "It holds every answer that has passed, in the order of the course, and can be imported.",
+        lambda options: export(options.folder or work_folder()),
+    ).add_argument(
+        "folder", nargs="?", type=Path, help="where your notebooks are; else here, or ./work"
+    )
+    add(
+        "check",
+        "judge such a module as the notebooks would",
+        "It runs under the checks of the exercises, in the same programs. What went wrong is "
+        "shown as a table. The exit code is 0 when all that it holds has passed.",
+        lambda options: check(options.file),
+    ).add_argument("file", type=Path, help=f"the module, such as {MODULE}")
+    add(
+        "refresh",
+        "in a checkout: store what the notebooks print, redraw README's picture",
+        "For authors. Each notebook gets its exercises as the lessons have them, and is run.",
+        lambda _: refresh(Path.cwd()),
+    )
+    return parser
 
 
 def doctor() -> int:
@@ -57,8 +96,7 @@ def refresh(checkout: Path) -> int:
 
     notebooks = sorted((checkout / "notebooks").glob("*.ipynb"))
     if not notebooks:
-        print("There is no notebooks/ here. Run this at the top of a checkout.", file=sys.stderr)
-        return 1
+        return _complain("There is no notebooks/ here. Run this at the top of a checkout.")
     for path in notebooks:
         run_and_store(path)
         print(f"{path.relative_to(checkout)}: outputs stored")
@@ -77,36 +115,50 @@ def work_folder() -> Path:
 def export(folder: Path) -> int:
     """Write the reader's own module into their folder."""
     from .course.catalog import lessons
-    from .course.export import FILE, check_file, exported
+    from .course.export import check_file, exported
     from .course.work import Work
 
+    if not folder.is_dir():
+        return _complain(f"There is no folder {folder}.")
     text = exported(lessons(), Work(folder))
     if text is None:
-        print(f"There is nothing of yours in {folder}: no answer has passed yet.", file=sys.stderr)
-        return 1
-    (folder / FILE).write_text(text, encoding="utf-8")
-    print(f"{folder / FILE} is written. To judge it: pfncache-lab check {folder / FILE}")
-    lost = [one for one in check_file(lessons(), folder / FILE) if one.kind != "passed"]
+        return _complain(f"There is nothing of yours in {folder}: no answer has passed yet.")
+    file = folder / MODULE
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as problem:
+        return _complain(f"{file} cannot be written: {problem.strerror}.")
+    print(f"{file} is written. To judge it: pfncache-lab check {file}")
+    lost = [one for one in check_file(lessons(), file) if one.kind != "passed"]
     for one in lost:  # two answers that each brought a helper of the same name, say
-        print(f"But here, together with the others, it is {one.headline}", file=sys.stderr)
+        _complain(f"But here, together with the others, it is {one.headline}")
     return 1 if lost else 0
 
 
 def check(file: Path) -> int:
     """Judge a module of answers; returns 0 when all of them pass."""
     from .course.catalog import lessons
+    from .course.exercise import Incorrect
     from .course.export import check_file
 
     try:
         outcomes = check_file(lessons(), file)
-    except Exception as problem:
-        print(f"{file} cannot be used: {type(problem).__name__}: {problem}", file=sys.stderr)
-        return 1
+    except (OSError, UnicodeDecodeError) as problem:
+        return _complain(f"{file} cannot be read: {getattr(problem, 'strerror', None) or problem}.")
+    except Incorrect as problem:
+        return _complain(str(problem))
+    if not outcomes:
+        return _complain(f"{file} defines nothing that an exercise asks for.")
     for outcome in outcomes:
         print(f"{outcome}\n")
     passed = sum(outcome.kind == "passed" for outcome in outcomes)
     print(f"{passed} of {len(outcomes)} passed.")
-    return 0 if outcomes and passed == len(outcomes) else 1
+    return 0 if passed == len(outcomes) else 1
+
+
+def _complain(sentence: str) -> int:
+    print(sentence, file=sys.stderr)
+    return 1
 
 
 def _version(package: str) -> str:

@@ -171,7 +171,7 @@ def test_a_wrong_notebook_is_turned_down_in_its_own_words(path, chosen, tmp_path
     said = verdicts(variant(path, sources), tmp_path)
     for exercise, mutant in chosen.items():
         assert said[exercise].startswith("[incorrect]")
-        assert mutant.says in said[exercise]
+        assert " ".join(mutant.says.split()) in " ".join(said[exercise].split())
     assert not (tmp_path / "progress.json").exists()
 
 

@@ -13,7 +13,8 @@ exploring    the same for an answer that searches: by the runs that it makes
 recognizing  popular mistakes, known by what they do
 asking       the reader's code is called here, and nowhere else
 apart        in a process of its own
-sources      the source of an answer: is a blank left, is it ours
+sources      the source of an answer: is a blank left, which names does it use
+borrowing    is it the reader's work, or ours in other clothes
 cells        what the notebook's cells did to the names
 supply       what earlier lessons have built: the reader's, or ours
 work         the folder that keeps what has passed

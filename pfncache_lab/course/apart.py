@@ -115,7 +115,7 @@ def _listen(reading: Connection, child: int) -> Any:
             try:
                 kind, value, seconds = reading.recv()
             except Exception:  # the end of the file, or what somebody else has written into it
-                raise Died(f"{doing or 'It'} ended the process that it ran in.") from None
+                raise Died(f"{doing or 'It'} {_ending(child)}") from None
             if kind == "done":
                 return value
             if kind == "failed":
@@ -127,6 +127,20 @@ def _listen(reading: Connection, child: int) -> Any:
                 f"{doing or 'It'} did not come back, and could not be interrupted, so I stopped "
                 "the process that it ran in. Is there a single call that never ends?"
             )
+
+
+def _ending(child: int) -> str:
+    """Say how a child came to its end that has not told us."""
+    time.sleep(LOOK)  # It has closed the pipe, and its end may be a moment away.
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if not ended:
+        return "left Python, or closed what it was to answer through, so I stopped its process."
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        how = f"by signal {number} ({signal.strsignal(number)})"
+    else:
+        how = f"with exit code {os.WEXITSTATUS(status)}, and did not return"
+    return f"ended the process that it ran in {how}. Your notebook has lost nothing."
 
 
 class _Watch:

@@ -121,11 +121,11 @@ def observed(what: str, action: Callable[[], Any], files: set[str]) -> Any:
             f"{what} called itself until Python gave up. Each call of itself must ask for "
             "something smaller, and one case must return without a call."
         ) from None
-    except KeyboardInterrupt:
-        raise  # the reader's own: they have pressed the stop button
     except Incorrect:
         raise
     except BaseException as error:
+        if isinstance(error, KeyboardInterrupt) and listener is None:
+            raise  # the reader has pressed the stop button; nobody does that to a process apart
         kind = "ended with" if isinstance(error, KernelBug) else "raised"
         raise Incorrect(f"{what} {kind} {named(error)}{where(error, files)}") from None
 

@@ -6,6 +6,7 @@ what an earlier cell has made of it, and that would be judged. IPython tells whe
 
 from __future__ import annotations
 
+import builtins
 import re
 import sys
 from collections.abc import Collection
@@ -22,11 +23,14 @@ _DEFINES = re.compile(
 class Cells:
     """Watches the cells of one notebook."""
 
-    def __init__(self, namespace: dict[str, Any], answers: Collection[str]) -> None:
+    def __init__(
+        self, namespace: dict[str, Any], answers: Collection[str], needs: Collection[str] = ()
+    ) -> None:
         """Watch the cells that run in `namespace`, if it is that of a notebook."""
         self._namespace = namespace
         self._answers = answers
-        self._before: dict[str, Any] = {}
+        self._needs = needs
+        self._before = dict(namespace)  # Of the set-up cell itself we hear only the end.
         self._failed: dict[str, str] = {}
         ipython = sys.modules.get("IPython")
         shell = ipython.get_ipython() if ipython else None
@@ -74,12 +78,30 @@ class Cells:
         for name, thing in self._before.items():
             if name in self._answers or name.startswith("_") or self._unchanged(name):
                 continue
-            if _is_ours(thing) and not _is_ours(self._namespace.get(name)):
-                now = short(self._namespace[name]) if name in self._namespace else "gone"
+            is_there = name in self._namespace
+            if _is_lost(thing, self._namespace.get(name), name in self._needs):
+                now = short(self._namespace[name]) if is_there else "gone"
                 print(
                     f"Careful: `{name}` was the course's, and is now {now}. Later cells use it. "
                     "To get it back, run the first cell of this notebook again."
                 )
+        for name in sorted(self._namespace.keys() - self._before.keys()):
+            now = self._namespace[name]
+            if callable(getattr(builtins, name, None)) and not callable(now):
+                print(
+                    f"Careful: `{name}` was Python's own, and is now {short(now)}. To get it back, "
+                    f"run `del {name}` in a cell."
+                )
+
+
+def _is_lost(thing: object, now: object, is_needed: bool) -> bool:
+    """Tell whether a name has lost what a reader would not give away on purpose.
+
+    What an earlier lesson has built may be built anew, and be the reader's or ours.
+    """
+    if is_needed:
+        return callable(thing) and not callable(now)
+    return _is_ours(thing) and not _is_ours(now)
 
 
 def _defined_by(cell: str) -> set[str]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import FunctionType, SimpleNamespace
 from typing import Any
 
 from ..explore import Run
-from ..viz import Figure, Note, draw_timeline, film, show
+from ..viz import Album, Figure, Note, draw_timeline, film, show
 from ..viz.frames import has_frames
-from ..viz.stepper import first_line
+from ..viz.stepper import WIDEST, first_line
 from .apart import Died, loudly
 from .asking import named, one_budget, short
+from .borrowing import is_borrowed
 from .exercise import Exercise, Incorrect, Shown
 from .recognizing import recognized
-from .sources import blank_line, is_ours
+from .sources import blank_line
 from .trial import Trial
 
 PASSED = "passed"
@@ -24,7 +25,7 @@ NOT_ATTEMPTED = "not attempted"
 INCORRECT = "incorrect"
 
 LONGEST = 48
-"""Lines of a two-CPU table; a run that never ends would fill a hundred screens."""
+"""Steps of a two-CPU table; a run that never ends would fill a hundred screens."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,12 @@ class Verdict:
 
 def judged(exercise: Exercise, namespace: Mapping[str, Any], built: Mapping[str, Any]) -> Verdict:
     """Judge a reader's answer where it can do no harm, and let nothing pass that is not theirs."""
+
+    def work() -> Verdict:
+        return _borrowed(exercise, namespace) or judge(exercise, namespace, built)
+
     try:
-        return loudly(lambda: _borrowed(exercise, namespace) or judge(exercise, namespace, built))
+        return loudly(lambda: _guarded(exercise, work))
     except Died as died:
         return Verdict(INCORRECT, str(died))
 
@@ -57,23 +62,34 @@ def judge(
             said = f"There is no `{name}` yet. Run the cell of the exercise first."
             return Verdict(NOT_ATTEMPTED, said)
     answers = {name: namespace[name] for name in exercise.names}
-    try:
+
+    def work() -> Verdict:
         return _unattempted(answers) or _judge(exercise, answers, built or {})
+
+    return _guarded(exercise, work)
+
+
+def _guarded(exercise: Exercise, work: Callable[[], Verdict]) -> Verdict:
+    """Look at the reader's answer, and turn whatever comes of it into a verdict."""
+    try:
+        return work()
     except Incorrect as wrong:
         return Verdict(INCORRECT, str(wrong), _still(wrong.shown))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # objects can be built so that they break whoever looks at them
-        names = " or ".join(f"`{name}`" for name in answers)
+        names = " or ".join(f"`{name}`" for name in exercise.names)
         said = f"The check could not judge {names}: looking at it raised {named(error)}."
         return Verdict(INCORRECT, said)
 
 
 def _borrowed(exercise: Exercise, namespace: Mapping[str, Any]) -> Verdict | None:
     """Say so when an answer is the course's own. It would pass, and that would mean nothing."""
-    references = list(exercise.named(exercise.reference()).values()) if exercise.is_code else []
+    if not exercise.is_code:
+        return None
+    references = list(exercise.named(exercise.reference()).values())
     for name in exercise.names:
-        if is_ours(namespace.get(name), references):
+        if is_borrowed(namespace.get(name), exercise.names, references):
             said = (
                 f"`{name}` is the course's own, or hands on what the course's own returns. You "
                 "need not import it: until you have written yours, later lessons use ours anyway."
@@ -110,7 +126,7 @@ def _judge(exercise: Exercise, answers: Mapping[str, Any], built: Mapping[str, A
 
 def _again(exercise: Exercise, shown: Shown | None) -> str:
     """Say how to see a schedule again that went wrong."""
-    if not isinstance(shown, Run):
+    if not isinstance(shown, Run) or not shown.schedule:
         return ""
     which = "" if len(exercise.programs) == 1 else f', "{shown.scenario.name}"'
     return f'To see it again: lab.replay("{exercise.id}", "{shown.token}"{which})'
@@ -132,19 +148,19 @@ def _same_kind(exercise: Exercise, answers: Mapping[str, Any]) -> None:
 def _still(shown: Shown | None) -> Figure | None:
     """Draw what went wrong; the message tells the rest, so the text twin is the table alone.
 
-    Of a run that shows its memory it is a film: no single picture of that tells the story.
+    Of a run that shows its memory it is a film, below the table: no single picture tells that.
     """
     if not isinstance(shown, Run) or shown.trace is None:
         return show(shown) if shown is not None else None
-    table = shown.trace.table().splitlines()
-    if len(table) > LONGEST:
-        gone = len(table) - LONGEST
-        middle = f"      (… {gone} lines more: they go round and round)"
-        return Note("\n".join([*table[: LONGEST - 8], middle, *table[-8:]]), code=True)
+    table = shown.trace.table(WIDEST)
+    if len(shown.trace.events) > LONGEST:
+        lines = table.splitlines()
+        middle = f"      (… {len(lines) - LONGEST} lines more: they go round and round)"
+        return Note("\n".join([*lines[: LONGEST - 8], middle, *lines[-8:]]), code=True)
     if has_frames(shown):
-        return film(shown)
+        return Album([Note(table, code=True), film(shown)], table)
     picture = draw_timeline(shown.trace, None, first_line(shown))
-    return Figure([picture], "\n".join(table), label="Timeline of the schedule that goes wrong")
+    return Figure([picture], table, label="Timeline of the schedule that goes wrong")
 
 
 def _film(shown: Shown | None) -> Figure | None:

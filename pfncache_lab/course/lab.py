@@ -69,7 +69,7 @@ class Lab:
         self._progress = Progress(folder)
         self._work = Work(folder)
         answers = {name for exercise in lesson.exercises for name in exercise.names}
-        self._cells = Cells(namespace, answers | set(lesson.needs))
+        self._cells = Cells(namespace, answers, lesson.needs)
         self._supply()
 
     def __repr__(self) -> str:
@@ -93,7 +93,7 @@ class Lab:
             notices.append(next_step(self._course, self._lesson, self._progress.passed()))
         elif before:
             notices.append("You have passed this exercise before, and it counts.")
-        notice = " ".join(part for part in [*notices, self._progress.notice] if part)
+        notice = " ".join(part for part in [*notices, self._progress.news()] if part)
         return Outcome(asked, verdict.kind, verdict.message, verdict.picture, notice)
 
     def replay(self, exercise: str, schedule: str, program: str = "") -> Figure:
@@ -178,7 +178,7 @@ class Lab:
     def so_far(self) -> str:
         """Say in a sentence how far the reader is, and whether the record could not be used."""
         line = so_far(self._lesson, self._progress.passed())
-        return f"{line} {self._progress.notice}".rstrip()
+        return f"{line} {self._progress.news()}".rstrip()
 
     # -- behind the scenes ---------------------------------------------------------------------
 

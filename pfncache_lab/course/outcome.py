@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -11,6 +13,25 @@ from .exercise import Exercise
 from .judging import INCORRECT, NOT_ATTEMPTED, PASSED
 
 _COLOR = {PASSED: "#2e7d32", NOT_ATTEMPTED: "#757575", INCORRECT: "#c62828"}
+
+
+WIDTH = 80
+"""Characters of a line of text: a terminal has as many."""
+
+_CODE = re.compile(r"`[^`]*`|\blab\.\w+\([^)]*\)")
+"""What is to be copied, and stays in one line."""
+
+
+def _filled(text: str) -> str:
+    """Break long lines between words, as a page does and a terminal does not."""
+    lines = list[str]()
+    for line in text.splitlines():
+        kept = _CODE.sub(lambda code: code[0].replace(" ", "\0"), line)
+        indent = " " * (len(line) - len(line.lstrip()))
+        lines += textwrap.wrap(
+            kept, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        )
+    return "\n".join(lines).replace("\0", " ")
 
 
 @dataclass(frozen=True, repr=False)
@@ -33,7 +54,8 @@ class Outcome:
 
     def __repr__(self) -> str:
         head = f"{self.headline}\n{self.message}"
-        parts = [head, self.picture.text if self.picture else "", self.advice, self.notice]
+        picture = self.picture.text if self.picture else ""
+        parts = [_filled(head), picture, _filled(self.advice), _filled(self.notice)]
         return "\n\n".join(part for part in parts if part)
 
     @property

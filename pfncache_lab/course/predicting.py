@@ -45,5 +45,5 @@ class Question(w.VBox):
         for option, button in self._buttons.items():
             button.icon = "check" if option == chosen else ""
         text = f"Noted: {chosen}. Now run the next cell." if chosen else "Choose one."
-        text = escape(f"{text} {self._progress.notice}".rstrip())
+        text = escape(f"{text} {self._progress.news()}".rstrip())
         self._status.value = f'<div role="status" aria-live="polite">{text}</div>'

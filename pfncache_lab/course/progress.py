@@ -2,15 +2,16 @@
 
 Two notebooks may be open at once, so each change reads the file anew, under a lock: without it the
 second to write would undo the first, and this of all courses should not lose an update. The file is
-replaced in one step, so that a crash leaves the old one or the new one.
+replaced in one step, so that a crash leaves the old one or the new one. A file that cannot be used
+is never written over: it may hold somebody's only record.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ VERSION = 2
 SECONDS_TO_LOCK = 5
 
 Record = dict[str, Any]
+Change = Callable[[Record], object]
 
 
 class Progress:
@@ -29,9 +31,13 @@ class Progress:
         """Use the record in `folder`; there need not be one yet."""
         self._path = folder / FILE
         self._lock_file = folder / f".{FILE}.lock"
-        self._unsaved: Record | None = None
-        self.notice = ""
-        """A sentence for the reader when the file could not be used, else empty."""
+        self._unwritten: list[Change] = []
+        self._damage = self._trouble = ""
+
+    def news(self) -> str:
+        """Tell the reader of damage, once, and of trouble as long as it lasts; else nothing."""
+        said, self._damage = f"{self._damage} {self._trouble}".strip(), ""
+        return said
 
     def passed(self) -> list[str]:
         """The ids of the exercises that have passed, in the order in which they did."""
@@ -39,8 +45,13 @@ class Progress:
 
     def add_passed(self, exercise: str) -> None:
         """Remember that an exercise has passed; it stays passed."""
+
+        def change(record: Record) -> None:
+            if exercise not in record["passed"]:
+                record["passed"].append(exercise)
+
         if exercise not in self.passed():
-            self._change(lambda record: record["passed"].append(exercise))
+            self._change(change)
 
     def prediction(self, name: str) -> str | None:
         """What the reader predicted, or None."""
@@ -81,56 +92,98 @@ class Progress:
 
         self._change(change)
 
-    def _change(self, change: Callable[[Record], object]) -> None:
-        """Read, change and write under the lock; without a file, remember as long as we live."""
-        from filelock import FileLock, Timeout  # here: it takes a tenth of importing all of us
+    def _change(self, change: Change) -> None:
+        """Read, change and write under the lock; what cannot be written now is written later.
 
-        record = self._read()
-        change(record)
+        It is kept as a change, and not as a record: what another notebook writes until then stays.
+        """
+        self._unwritten.append(change)
         try:
-            with FileLock(self._lock_file, timeout=SECONDS_TO_LOCK):
-                record = self._read()
-                change(record)
-                self._write(record)
-        except (OSError, Timeout) as problem:
-            why = getattr(problem, "strerror", None) or "another notebook holds it"
-            self.notice = f"{FILE} cannot be written ({why}): I remember only while this is open."
-            self._unsaved = record
+            with self._locked():
+                self._write(self._with_unwritten(self._load_or_set_aside()))
+        except Unusable as problem:
+            self._trouble = f"{FILE} {problem}: I remember only while this is open."
         else:
-            self._unsaved, self.notice = None, ""
+            self._unwritten, self._trouble = [], ""
 
     def _read(self) -> Record:
-        if self._unsaved is not None:
-            return copy.deepcopy(self._unsaved)
+        """Return what is in the file, and what could not be written there yet."""
         try:
-            record: Record = json.loads(self._path.read_text(encoding="utf-8"))
+            record = self._load()
+            if record is None:
+                with self._locked():
+                    record = self._load_or_set_aside()
+        except Unusable as problem:
+            self._trouble = f"{FILE} {problem}: I remember only while this is open."
+            record = _empty()
+        else:
+            self._trouble = self._trouble if self._unwritten else ""
+        return self._with_unwritten(record)
+
+    def _with_unwritten(self, record: Record) -> Record:
+        for change in self._unwritten:
+            change(record)
+        return record
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        from filelock import FileLock, Timeout  # here: it takes a tenth of importing all of us
+
+        lock = FileLock(self._lock_file, timeout=SECONDS_TO_LOCK)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise Unusable("is held by another notebook") from None
+        except OSError as problem:
+            raise Unusable(f"cannot be written ({problem.strerror})") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _load(self) -> Record | None:
+        """Return what the file holds, or None when it is damaged. Raises Unusable."""
+        try:
+            record: Any = json.loads(self._path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return _empty()
         except OSError as problem:
-            self.notice = f"{FILE} cannot be read ({problem.strerror}): I start without it."
-            return _empty()
+            raise Unusable(f"cannot be read ({problem.strerror})") from None
         except (ValueError, RecursionError):
-            return self._set_aside()
+            return None
         record = _upgraded(record)
-        return record if _sound(record) else self._set_aside()
+        return record if _sound(record) else None
 
-    def _set_aside(self) -> Record:
-        """Keep a file that is no use under another name: it may hold somebody's only record."""
+    def _load_or_set_aside(self) -> Record:
+        """Return what the file holds; one that is damaged is moved out of the way.
+
+        The lock must be held: else the new file of another notebook, which has seen the damage as
+        well, would be moved in its place.
+        """
+        record = self._load()
+        if record is not None:
+            return record
         names = (f"progress.damaged{number or ''}.json" for number in count())
         spare = next(path for path in map(self._path.with_name, names) if not path.exists())
         try:
             os.replace(self._path, spare)
         except OSError as problem:
-            self.notice = f"{FILE} is damaged and cannot be moved ({problem.strerror})."
-        else:
-            self.notice = f"{FILE} was damaged; I kept it as {spare.name} and started a new one."
+            raise Unusable(f"is damaged and cannot be moved ({problem.strerror})") from None
+        self._damage = f"{FILE} was damaged; I kept it as {spare.name} and started a new one."
         return _empty()
 
     def _write(self, record: Record) -> None:
-        """Replace the file in one step."""
+        """Replace the file in one step. Raises Unusable."""
         spare = self._path.with_name(f".{FILE}.new")
-        spare.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        os.replace(spare, self._path)
+        try:
+            spare.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+            os.replace(spare, self._path)
+        except OSError as problem:
+            raise Unusable(f"cannot be written ({problem.strerror})") from None
+
+
+class Unusable(Exception):
+    """The file cannot be used just now, and stays as it is; the message says why."""
 
 
 def _empty() -> Record:
@@ -138,9 +191,15 @@ def _empty() -> Record:
 
 
 def _upgraded(record: Any) -> Any:
-    """Read what an earlier version has written. Version 1 knew of no choice of the reference."""
-    if isinstance(record, dict) and record.get("version") == 1:
+    """Read what an earlier version has written; raises Unusable for what a later one has.
+
+    Version 1 knew of no choice of the reference.
+    """
+    version = record.get("version") if isinstance(record, dict) else None
+    if version == 1:
         return {**record, "version": VERSION, "reference": []}
+    if isinstance(version, int) and version > VERSION:
+        raise Unusable(f"is from a newer pfncache_lab (it has version {version}, I know {VERSION})")
     return record
 
 

@@ -1,4 +1,4 @@
-"""sources.py: read an answer's source: where a blank is left, and whose work it is."""
+"""sources.py: read an answer's source: where a blank is left, and which names it uses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from types import CodeType, FunctionType
 from typing import Any
 
 BLANK = "____"
-OURS = "pfncache_lab"
 
 
 def source_of(thing: Any) -> str | None:
@@ -113,34 +112,6 @@ def _is_ellipsis(statement: ast.stmt) -> bool:
     if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
         return False
     return statement.value.value is ...
-
-
-def is_ours(answer: Any, references: list[Any]) -> bool:
-    """Tell whether an answer is the course's own, or only hands on what the course's own says.
-
-    It is when it has been imported, when it derives from what it should be, or when its code
-    names a reference. There is no harm in looking; but it is not the reader's work.
-    """
-    if not callable(answer):
-        return False
-    if any(answer is reference for reference in references):
-        return True
-    if inspect.isclass(answer):
-        others = [base for base in answer.__mro__[1:] if base.__module__.startswith(OURS)]
-        if any(base.__name__ == answer.__name__ or base in references for base in others):
-            return True
-    homes = {reference.__module__ for reference in references if callable(reference)}
-    return any(_hands_on(code, answer, references, homes) for code in codes_of(answer))
-
-
-def _hands_on(code: CodeType, answer: Any, references: list[Any], homes: set[str]) -> bool:
-    known = globals_of(answer)
-    named = [known.get(name) for name in code.co_names]
-    if any(value is reference for value in named for reference in references):
-        return known.get("__name__") not in homes  # ours may call themselves
-    imported = {name for name in code.co_names if name.startswith(f"{OURS}.")}
-    inner = [c for c in code.co_consts if isinstance(c, CodeType)]
-    return bool(imported & homes) or any(_hands_on(c, answer, references, homes) for c in inner)
 
 
 def used_names(source: str) -> set[str]:

@@ -11,6 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 State = Mapping[str, Any]
+Row = tuple[str, str, str, str]
+"""Of a table: step, task, line, and what was done."""
+
+LANE = 24
+"""Characters from one task to the next in a table whose columns overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +100,22 @@ class Trace:
     def __repr__(self) -> str:
         return f"<Trace of {len(self.events)} steps by {', '.join(self.tasks)}>"
 
-    def table(self) -> str:
+    def table(self, widest: int | None = None) -> str:
         """Render the two-CPU table: a column a task, a row a step, and what each step did.
 
-        What happens between two steps has a row without a number.
+        What happens between two steps has a row without a number. A table that would be wider than
+        `widest` has what a step did below it, and its columns overlap: no line is cut.
         """
         rows = [("", note.task, note.line.text, note.text) for note in self.notes]
         for event in self.events:
             rows.append((str(event.step), event.task, event.line.text, event.text))
             rows += [("", note.task, note.line.text, note.text) for note in event.notes]
+        table = self._side_by_side(rows)
+        if widest is None or max(map(len, table)) <= widest:
+            return "\n".join(table)
+        return "\n".join(self._overlapping(rows))
+
+    def _side_by_side(self, rows: list[Row]) -> list[str]:
         width = max([len(line) for _, _, line, _ in rows] + [len(t) for t in self.tasks]) + 2
         lanes = {name: " " * width * i for i, name in enumerate(self.tasks)}
         head = "".join(name.ljust(width) for name in self.tasks)
@@ -111,4 +123,13 @@ class Trace:
         for step, task, line, text in rows:
             lane = (lanes[task] + line).ljust(width * len(self.tasks))
             table.append(f"{step:>4}  {lane}{text}".rstrip())
-        return "\n".join(table)
+        return table
+
+    def _overlapping(self, rows: list[Row]) -> list[str]:
+        width = max([LANE, *(len(task) + 2 for task in self.tasks)])
+        lanes = {name: " " * width * i for i, name in enumerate(self.tasks)}
+        table = ["step  " + "".join(name.ljust(width) for name in self.tasks).rstrip()]
+        for step, task, line, text in rows:
+            table.append(f"{step:>4}  {lanes[task]}{line}".rstrip())
+            table.append(f"      {lanes[task]}    {text}".rstrip())
+        return table

@@ -27,7 +27,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ..explore import Followed, Report, Result, Run, Scenario, Search
-from .figure import Figure, Note, prose
+from .figure import Album, Figure, Note, prose
 from .frames import FrameStepper, frames_figure, has_frames
 from .lockbars import LockBars, draw_lock_bars
 from .photograph import photograph
@@ -114,6 +114,7 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "AddressField",
+    "Album",
     "Figure",
     "FrameStepper",
     "LockBars",

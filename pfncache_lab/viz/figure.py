@@ -89,4 +89,17 @@ class Note(Figure):
         return f'<div class="pfn-note">{prose(self.text)}</div>'
 
 
+class Album(Figure):
+    """Several figures, one below the other, with one text for all."""
+
+    def __init__(self, figures: Sequence[Figure], text: str) -> None:
+        """Put `figures` together; `text` is what is left of them where there are no pictures."""
+        super().__init__([], text, label="Album")
+        self._figures = list(figures)
+
+    def html(self) -> str:
+        """Render one figure after the other."""
+        return "".join(figure.html() for figure in self._figures)
+
+
 _PLAYER = resources.files(__package__).joinpath("player.js").read_text(encoding="utf-8")

@@ -1,6 +1,9 @@
 (() => {
   // Puts the pictures of one figure in the place of its text, and steps through them.
-  const root = document.currentScript.parentElement;
+  // VS Code runs every script from the end of the output: there it is the next figure's turn.
+  const here = document.currentScript.parentElement;
+  const root = here.closest(".pfn-figure") ?? here.querySelector(".pfn-figure:not([data-drawn])");
+  root.dataset.drawn = "";
   const film = JSON.parse(root.querySelector('script[type="application/json"]').textContent);
   const last = Math.max(film.frames.length, film.captions.length) - 1;
   let at = last, timer = null;

@@ -12,6 +12,9 @@ from .timeline import draw_timeline
 LONGEST = 120
 """Characters of the verdict in a picture."""
 
+WIDEST = 80
+"""Characters of a table: a terminal has as many."""
+
 
 class TraceStepper(Figure):
     """Time travel through a recorded run. It needs no kernel once it is on the page."""
@@ -50,7 +53,9 @@ def report_figure(report: Report) -> Figure:
 
 def text_of(run: Run) -> str:
     """Render a run as text: the two-CPU table, the verdict, and the schedule to replay."""
-    return f"{recorded(run).table()}\n\n{headline(run)}\nschedule: {run.schedule}  ({run.token})"
+    return (
+        f"{recorded(run).table(WIDEST)}\n\n{headline(run)}\nschedule: {run.schedule}  ({run.token})"
+    )
 
 
 def headline(run: Run) -> str:

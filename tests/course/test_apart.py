@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import ctypes
+import faulthandler
 import itertools
 import os
 import signal
@@ -14,14 +16,15 @@ import pytest
 
 from pfncache_lab.course import apart as apart_module
 from pfncache_lab.course.apart import FORKS, Died, apart
-from pfncache_lab.course.authoring import call
+from pfncache_lab.course.authoring import call, made_all
 from pfncache_lab.course.exercise import Case, Exercise, Mutant
 from pfncache_lab.course.judging import judged
-from pfncache_lab.course.lab import Lab
+from pfncache_lab.course.lab import Lab, reference_source
 from pfncache_lab.course.lessons.lesson_00 import LESSON
-from pfncache_lab.course.lessons.lesson_00 import schedules as reference
 from pfncache_lab.course.progress import Progress
+from pfncache_lab.course.sources import globals_of
 from pfncache_lab.sim import limits
+from tests.course.sample import COURSE, FIRST, LOCK
 
 linux = pytest.mark.skipif(not FORKS, reason="the reader's code runs in place here")
 
@@ -47,6 +50,52 @@ def leaves(a, b):
 
 def kills_itself(a, b):
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kills_itself_softly(a, b):
+    os.kill(os.getpid(), signal.SIGINT)
+    return []
+
+
+def presses_stop(a, b):
+    raise KeyboardInterrupt
+
+
+def touches_memory_that_is_not_its_own(a, b):
+    faulthandler.disable()  # else pytest tells at length
+    return ctypes.string_at(0)
+
+
+def becomes_another_program(a, b):
+    os.execv("/bin/sleep", ["sleep", "60"])
+
+
+def ignores_the_timer(a, b):
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    while True:
+        pass
+
+
+def stops_the_timer(a, b):
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    while True:
+        pass
+
+
+def lifts_the_limit(a, b):
+    sys.setrecursionlimit(10**9)
+    return never_smaller(a, b)
+
+
+def closes_its_output(a, b):
+    sys.stdout.close()
+    sys.__stdout__.close()
+    return []
+
+
+def leaves_a_thread(a, b):
+    threading.Thread(target=never_ends, args=(a, b)).start()
+    return []
 
 
 def takes_all_memory(a, b):
@@ -107,8 +156,20 @@ def writes_below_python(a, b):
 
 HORRORS = {
     loops_in_c: "loops_in_c(1, 1) did not come back, and could not be interrupted",
-    leaves: "leaves(1, 1) ended the process that it ran in.",
-    kills_itself: "kills_itself(1, 1) ended the process that it ran in.",
+    leaves: (
+        "leaves(1, 1) ended the process that it ran in with exit code 0, and did not return. "
+        "Your notebook has lost nothing."
+    ),
+    kills_itself: "ended the process that it ran in by signal 9 (Killed). Your notebook",
+    kills_itself_softly: "kills_itself_softly(1, 1) raised KeyboardInterrupt,\n  in line",
+    presses_stop: "presses_stop(1, 1) raised KeyboardInterrupt,\n  in line",
+    touches_memory_that_is_not_its_own: "by signal 11 (Segmentation fault)",
+    becomes_another_program: "becomes_another_program(1, 1) ",
+    ignores_the_timer: "did not come back",
+    stops_the_timer: "did not come back",
+    lifts_the_limit: "lifts_the_limit(1, 1)",
+    closes_its_output: "",
+    leaves_a_thread: "",
     takes_all_memory: "raised MemoryError",
     takes_it_bit_by_bit: "takes_it_bit_by_bit(1, 1)",
     exits: "exits(1, 1) raised SystemExit: 3",
@@ -175,35 +236,18 @@ def test_an_answer_that_changes_what_it_is_given_spoils_no_case():
     assert judged(exercise, {"first": mine}, {}).kind == "passed"
 
 
-def test_ten_thousand_lines_are_cut(capsys):
-    def chatty(a, b):
-        for line in range(10_000):
-            print("line", line)
-        return by_hand(a, b)
+def chatty(a, b):
+    for line in range(10_000 if a == b == 1 else 0):
+        print("line", line)
+    return by_hand(a, b)
 
+
+def test_ten_thousand_lines_are_cut(capsys):
     assert with_answer(chatty).kind == "passed"
     said = capsys.readouterr().out.splitlines()
     assert said[:20] == [f"line {n}" for n in range(20)]
     assert said[20].endswith("lines more)")
     assert len(said) == 21
-
-
-def test_the_courses_own_answer_is_not_the_readers():
-    from pfncache_lab.course.lessons import lesson_00
-
-    def imports_it(a, b):
-        from pfncache_lab.course.lessons.lesson_00 import schedules
-
-        return schedules(a, b)
-
-    def has_imported_it(a, b):
-        return reference(a, b)
-
-    assert lesson_00.schedules is reference
-    for answer in (reference, imports_it, has_imported_it):
-        verdict = with_answer(answer)
-        assert verdict.kind == "not attempted"
-        assert "is the course's own, or hands on" in verdict.message
 
 
 @linux
@@ -244,8 +288,50 @@ def test_what_cannot_cross_the_pipe_is_said():
         apart(lambda: lambda: None)
 
 
-def test_where_there_is_no_fork_the_same_work_is_done_in_place(monkeypatch):
+IN_PLACE = {
+    takes_all_memory: "raised MemoryError",
+    exits: "exits(1, 1) raised SystemExit: 3",
+    asks: "raised SystemExit: an answer must not ask or leave",
+    waits_for_itself: "did not come back",
+    never_ends: "did not come back",
+    never_smaller: "called itself until Python gave up",
+}
+"""What does not need a process of its own. The rest ends the kernel, and Jupyter starts another."""
+
+
+@pytest.fixture
+def in_place(monkeypatch):
+    """A machine that has no fork, or none that is safe: macOS, Windows."""
+
+    def no_fork():
+        raise AssertionError("there is none")
+
     monkeypatch.setattr(apart_module, "FORKS", False)
+    monkeypatch.setattr(os, "fork", no_fork)
+
+
+@pytest.mark.parametrize("horror", IN_PLACE, ids=lambda horror: horror.__name__)
+def test_where_there_is_no_fork_most_horrors_are_sentences_all_the_same(horror, in_place):
+    verdict = with_answer(horror)
+    assert verdict.kind == "incorrect"
+    assert IN_PLACE[horror] in verdict.message
     assert with_answer(by_hand).kind == "passed"
-    assert "did not come back" in with_answer(never_ends).message
-    assert "SystemExit" in with_answer(exits).message
+
+
+def test_where_there_is_no_fork_the_stop_button_stops(in_place):
+    with pytest.raises(KeyboardInterrupt):
+        with_answer(presses_stop)
+    assert with_answer(by_hand).kind == "passed"
+
+
+def test_where_there_is_no_fork_ten_thousand_lines_are_cut(in_place, capsys):
+    assert with_answer(chatty).kind == "passed"
+    assert len(capsys.readouterr().out.splitlines()) == 21
+
+
+def test_where_there_is_no_fork_a_program_is_searched_and_kept(in_place, tmp_path):
+    """Goal: the way of a check to the end. Method: a class, judged in every schedule, and saved."""
+    names = made_all(reference_source(LOCK), "<cell>", globals_of(LOCK.reference()))
+    names["__name__"] = "__main__"
+    assert Lab(FIRST, names, tmp_path, COURSE).check("90.2").kind == "passed"
+    assert Progress(tmp_path).passed() == ["90.2"]

@@ -69,3 +69,23 @@ def test_only_names_of_the_course_are_missed(cells, namespace, capsys):
         "Careful: `show` was the course's, and is now 4. Later cells use it. To get it back, run "
         "the first cell of this notebook again.\n"
     )
+
+
+def test_what_a_lesson_needs_may_be_built_anew_but_not_lost(namespace, capsys):
+    cells = Cells(namespace, ["answer"], ["earlier"])
+    namespace["earlier"] = len
+    run(cells, namespace, "def earlier(): ...", earlier=max)
+    assert capsys.readouterr().out == ""
+    run(cells, namespace, "earlier = 3", earlier=3)
+    assert "Careful: `earlier` was the course's, and is now 3." in capsys.readouterr().out
+
+
+def test_a_name_of_pythons_that_is_overwritten_is_said_once(cells, namespace, capsys):
+    run(cells, namespace, "print = 3", print=3, mine=print)
+    assert capsys.readouterr().out == (
+        "Careful: `print` was Python's own, and is now 3. To get it back, run `del print` in a "
+        "cell.\n"
+    )
+    run(cells, namespace, "2 + 2")
+    run(cells, namespace, "def len(x): ...", len=lambda x: 3)
+    assert capsys.readouterr().out == ""

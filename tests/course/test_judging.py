@@ -14,6 +14,7 @@ from pfncache_lab.course.exercise import Case, Correct, Program
 from pfncache_lab.course.judging import judge, judged
 from pfncache_lab.course.lab import Lab
 from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
+from pfncache_lab.course.lessons.lesson_03 import LESSON as LESSON_03
 from pfncache_lab.explore import find_bug, replay
 from tests.course.sample import ADDRESSES, COURSE, FIRST, FITS, LOCK
 
@@ -87,9 +88,9 @@ class Evil(int):
 
 def test_an_exception_in_a_task_is_shown_with_the_readers_line():
     said = judge(LOCK, lock("1 / 0")).message
-    assert said.startswith(
+    assert said == (
         "2 tasks that count: a raised ZeroDivisionError: division by zero,\n"
-        "  in line 13 of your cell: 1 / 0\n"
+        "  in line 13 of your cell: 1 / 0"
     )
 
 
@@ -198,6 +199,17 @@ def test_a_run_that_never_ends_is_cut_on_the_page():
     verdict = judged(LOCK, lock("while True: self.word.locked = 0"), {})
     assert len(verdict.picture.text.splitlines()) < 60
     assert "lines more: they go round and round" in verdict.picture.text
+
+
+def test_a_failed_run_that_shows_memory_has_its_table_and_a_film():
+    """Goal: the reader's own lines stand there, too. Method: a copy that gives back too early."""
+    copy = LESSON_03.exercises[1]
+    verdict = judge(copy, copy.named(copy.mutants["too early"].answer))
+    page, text = verdict.picture.html(), verdict.picture.text
+    assert text.startswith("step  copier ")
+    assert "  10  put_page(target)\n          drop a reference to page frame 0x901, now 1\n" in text
+    assert page.count("10  put_page(target)") == 1
+    assert "Time travel through the memory of this run" in page
 
 
 def test_a_program_in_which_a_bound_hides_the_bug_is_still_run_with_many_switches():

@@ -13,6 +13,7 @@ from pfncache_lab.course import catalog, lessons, setup
 from pfncache_lab.course.authoring import made_all
 from pfncache_lab.course.lab import FOLDER, Lab, NotInLesson, reference_source
 from pfncache_lab.course.lessons.lesson_00 import LESSON
+from pfncache_lab.course.outcome import Outcome
 from pfncache_lab.course.progress import Progress
 from pfncache_lab.sim import cmpxchg, cpu_relax
 from tests.course.sample import COURSE, FIRST, SECOND, Word
@@ -35,6 +36,11 @@ def solved(lesson) -> dict:
     sources = "\n\n".join(map(reference_source, lesson.exercises))
     known = {"Word": Word, "cmpxchg": cmpxchg, "cpu_relax": cpu_relax}
     return made_all(sources, "<a notebook>", known)
+
+
+def unfilled(outcome) -> str:
+    """What is printed, in one line."""
+    return " ".join(repr(outcome).split())
 
 
 def open_lab(folder, **answers):
@@ -60,14 +66,24 @@ def test_an_outcome_reads_the_same_as_text_and_on_the_page(folder):
     text, page = repr(outcome), outcome._repr_mimebundle_()
     assert text.startswith(
         "[incorrect] 00.1 Break counter += 1\n"
-        "With aabb one task does all its work before the other begins, and nothing is lost. "
-        "Switch tasks in between.\n\n"
+        "With aabb one task does all its work before the other begins, and nothing is\n"
+        "lost. Switch tasks in between.\n\n"
         "step  a "
     )
     assert text.endswith('Stuck? Run lab.hint("00.1"): there are three hints.')
     assert page["text/plain"] == text
     assert "[incorrect] 00.1 Break counter += 1" in page["text/html"]
     assert r"\u003csvg" in page["text/html"]
+
+
+def test_an_outcome_fits_a_terminal_and_what_is_to_be_copied_stays_whole():
+    """Goal: 80 columns, no call in two lines. Method: a long sentence with both."""
+    call = 'lab.replay("90.2", "v1:a.b", "a program with a long name that would be broken")'
+    said = "This is what happens when a task looks first and takes the lock later. " * 2
+    outcome = Outcome(FIRST.exercises[0], "incorrect", f"{said}\nTo see it again: {call}")
+    assert call in repr(outcome)
+    assert all(len(line) <= 80 for line in repr(outcome).splitlines() if call not in line)
+    assert " ".join(said.split()) in unfilled(outcome)
 
 
 def test_a_passed_check_shows_the_readers_own_run_as_a_film(folder):
@@ -243,7 +259,7 @@ def test_the_record_can_be_read_by_a_person(folder):
         "[]",
         "\0",
         "[" * 100_000,
-        '{"version": 99}',
+        '{"version": "2"}',
         '{"version": 1}',
         '{"version": 2, "passed": [], "predictions": {}, "hints": {}, "reference": 3}',
         '{"version": 1, "passed": [3], "predictions": {}, "hints": {}}',
@@ -265,7 +281,7 @@ def test_a_record_of_the_first_version_is_read(folder):
     (folder / "progress.json").write_text(old)
     record = Progress(folder)
     assert (record.passed(), record.prediction("x"), record.hints("00.2")) == (["00.1"], "y", 2)
-    assert (record.reference(), record.notice) == ([], "")
+    assert (record.reference(), record.news()) == ([], "")
 
 
 def test_no_damaged_record_replaces_another(folder):
@@ -276,6 +292,47 @@ def test_no_damaged_record_replaces_another(folder):
     assert kept == {"first", "second"}
 
 
+def test_damage_that_is_met_on_the_way_is_said_with_the_check(folder):
+    """Goal: no silence. Method: damage the file while the notebook is open, and pass a check."""
+    lab = open_lab(folder, lost_update="abba")
+    (folder / "progress.json").write_text("{")
+    assert "was damaged; I kept it as progress.damaged.json" in unfilled(lab.check("00.1"))
+    assert "damaged" not in repr(lab.check("00.1")), "once is enough"
+    assert Progress(folder).passed() == ["00.1"]
+
+
+def test_a_new_record_is_not_set_aside_in_the_place_of_the_damaged_one(folder, monkeypatch):
+    """Goal: no race between two notebooks that see the same damage. Method: the other is faster."""
+    (folder / "progress.json").write_text("{")
+    slow, fast = Progress(folder), Progress(folder)
+    load = slow._load
+
+    def looks_before_the_other_acts():
+        seen = load()
+        monkeypatch.setattr(slow, "_load", load)
+        fast.add_passed("00.1")
+        return seen
+
+    monkeypatch.setattr(slow, "_load", looks_before_the_other_acts)
+    assert slow.passed() == ["00.1"]
+    assert [path.read_text() for path in folder.glob("progress.damaged*")] == ["{"]
+
+
+def test_a_record_of_a_newer_version_is_left_alone(folder):
+    newer = '{"version": 99, "passed": ["20.3"]}'
+    (folder / "progress.json").write_text(newer)
+    lab = open_lab(folder, lost_update="abba")
+    said = (
+        "progress.json is from a newer pfncache_lab (it has version 99, I know 2): I remember only "
+        "while this is open."
+    )
+    assert lab.so_far().endswith(said)
+    assert unfilled(lab.check("00.1")).endswith(said)
+    assert lab.so_far().startswith("1 of 3 exercises passed")
+    assert (folder / "progress.json").read_text() == newer
+    assert not list(folder.glob("progress.damaged*"))
+
+
 def test_a_record_that_cannot_be_read_just_now_is_left_where_it_is(folder, monkeypatch):
     def in_use(*args, **kwargs):
         raise PermissionError(13, "in use")
@@ -284,9 +341,31 @@ def test_a_record_that_cannot_be_read_just_now_is_left_where_it_is(folder, monke
     with monkeypatch.context() as patch:
         patch.setattr("pathlib.Path.read_text", in_use)
         busy = Progress(folder)
-        assert busy.passed() == []
-        assert busy.notice == "progress.json cannot be read (in use): I start without it."
+        busy.add_passed("00.2")
+        assert busy.passed() == ["00.2"]
+        assert busy.news() == (
+            "progress.json cannot be read (in use): I remember only while this is open."
+        )
     assert Progress(folder).passed() == ["00.1"]
+    busy.add_passed("00.3")
+    assert Progress(folder).passed() == ["00.1", "00.2", "00.3"]
+
+
+def test_what_another_notebook_writes_meanwhile_stays(folder, monkeypatch):
+    """Goal: no lost update by way of what could not be written. Method: full disk, for one."""
+
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    one, two = Progress(folder), Progress(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.write_text", full)
+        one.add_passed("00.1")
+    two.add_passed("00.2")
+    one.add_passed("00.2")
+    assert one.passed() == ["00.2", "00.1"]
+    one.add_passed("00.3")
+    assert Progress(folder).passed() == ["00.2", "00.1", "00.3"]
 
 
 def test_two_processes_that_write_at_once_lose_no_update(folder):
@@ -309,7 +388,7 @@ def test_a_record_that_cannot_be_written_costs_only_the_memory(folder, monkeypat
         patch.setattr("pathlib.Path.write_text", full)
         outcome = lab.check("00.1")
         assert outcome.kind == "passed"
-        assert "cannot be written (No space left on device): I remember only" in repr(outcome)
+        assert "cannot be written (No space left on device): I remember only" in unfilled(outcome)
         question = lab.predict("counter", "What?", "2")
         question.choose("2")
         assert "I remember only while this is open" in question._status.value

@@ -239,6 +239,20 @@ def test_the_readers_own_module_passes_the_same_checks(built):
     ]
 
 
+@pytest.mark.slow
+def test_the_whole_course_as_one_module_passes(tmp_path):
+    """Goal: no two lessons are in each other's way. Method: all solutions, kept and exported."""
+    course, work = catalog.lessons(), Work(tmp_path)
+    code = [(one, e) for one in course for e in one.exercises if e.is_code]
+    for lesson, exercise in code:
+        work.keep(exercise, exercise.named(exercise.reference()), lesson.needs)
+    path = tmp_path / "my_pfncache.py"
+    path.write_text(exported(course, work))
+    said = {o.exercise.id: (o.kind, o.message) for o in check_file(course, path)}
+    assert list(said) == [exercise.id for _, exercise in code]
+    assert {i: message for i, (kind, message) in said.items() if kind != "passed"} == {}
+
+
 def test_what_the_module_needs_of_ours_it_imports(tmp_path):
     second = lab(SECOND, names := {"__name__": "__main__"}, tmp_path)
     names.update(made_all(reference_source(FITS), "<cell 4>", names))
@@ -246,6 +260,25 @@ def test_what_the_module_needs_of_ours_it_imports(tmp_path):
     text = exported(COURSE, Work(tmp_path))
     assert "from tests.course.sample import offset_in_page\n" in text
     assert "gpa_to_gfn" not in text
+
+
+def test_what_an_answer_imports_is_not_what_another_one_has_built(built):
+    """Goal: two things of one name stay two. Method: a later answer uses the kernel's SpinLock."""
+    Work(built).path(FITS).write_text(
+        '"""Exercise 91.1"""\n'
+        "from pfncache_lab import sim\n"
+        "from pfncache_lab.sim import SpinLock\n\n\n"
+        "def page_fits(gpa, length):\n"
+        "    'SpinLock'\n"
+        "    assert SpinLock is sim.SpinLock  # SpinLock\n"
+        "    return (gpa & 0xFFF) + length <= 4096\n"
+    )
+    path = built / "my_pfncache.py"
+    path.write_text(exported(COURSE, Work(built)))
+    assert "import SpinLock as imported_SpinLock\n" in path.read_text()
+    assert "    assert imported_SpinLock is sim.SpinLock  # SpinLock\n" in path.read_text()
+    assert "    'SpinLock'\n" in path.read_text()
+    assert [o.kind for o in check_file(COURSE, path)] == ["passed"] * 3
 
 
 def test_a_module_in_which_something_is_wrong_is_turned_down(built):
@@ -272,11 +305,64 @@ def test_the_commands_export_and_check(built, monkeypatch, capsys):
     assert said.splitlines()[-1] == "2 of 2 passed."
 
 
-def test_an_export_of_nothing_and_a_check_of_nonsense_are_sentences(tmp_path, capsys):
-    assert cli.main(["export", str(tmp_path)]) == 1
-    nonsense = tmp_path / "nonsense.py"
-    nonsense.write_text("def f(")
-    assert cli.main(["check", str(nonsense)]) == 1
-    said = capsys.readouterr().err
-    assert "no answer has passed yet" in said
-    assert "cannot be used: SyntaxError" in said
+def test_what_a_module_has_imported_from_the_course_is_not_judged(tmp_path, monkeypatch, capsys):
+    """Goal: who skips lessons can export. Method: an answer that uses all of an earlier one."""
+    second = lab(SECOND, names := {"__name__": "__main__"}, tmp_path)
+    run_cell(
+        "def page_fits(gpa, length):\n"
+        "    first = gpa_to_gfn(gpa)\n"
+        "    return length == 0 or first == gpa_to_gfn(gpa + length - 1 + 0 * offset_in_page(0))\n",
+        names,
+    )
+    assert second.check("91.1").kind == "passed"
+    monkeypatch.setattr(catalog, "lessons", lambda: COURSE)
+    assert cli.main(["export", str(tmp_path)]) == 0
+    assert cli.main(["check", str(tmp_path / "my_pfncache.py")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "1 of 1 passed."
+
+
+@pytest.mark.parametrize(
+    ("source", "sentence"),
+    [
+        ("def f(", "mine.py raised SyntaxError: '(' was never closed"),
+        ("import sys; sys.exit(0)", "mine.py raised SystemExit: 0"),
+        ("while True: pass", "mine.py did not come back, so I stopped it."),
+        ("1 / 0", "mine.py raised ZeroDivisionError: division by zero"),
+        ("x = 3", "mine.py defines nothing that an exercise asks for."),
+        ("\udcff", "mine.py cannot be read: 'utf-8' codec can't decode"),
+    ],
+)
+def test_a_module_that_cannot_be_judged_is_a_sentence(source, sentence, tmp_path, capsys):
+    path = tmp_path / "mine.py"
+    path.write_text(source, errors="surrogateescape")
+    assert cli.main(["check", str(path)]) == 1
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["export", "."], "There is nothing of yours in .: no answer has passed yet."),
+        (["export", "nowhere"], "There is no folder nowhere."),
+        (["check", "nowhere.py"], "nowhere.py cannot be read: No such file or directory."),
+        (["check", "."], ". cannot be read: Is a directory."),
+        (["refresh"], "There is no notebooks/ here."),
+    ],
+)
+def test_a_command_that_has_nothing_to_work_on_says_so(
+    arguments, sentence, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(arguments) == 1
+    assert sentence in capsys.readouterr().err
+
+
+def test_each_command_says_what_it_does(capsys):
+    assert cli.main([]) == 2
+    said = capsys.readouterr().out
+    commands = ("doctor", "export", "check", "refresh")
+    assert all(f"\n    {command} " in said for command in commands)
+    for command in commands:
+        with pytest.raises(SystemExit):
+            cli.main([command, "--help"])
+        assert len(capsys.readouterr().out.split("\n\n")[1]) > 80, "a description"

@@ -190,6 +190,24 @@ def test_the_two_cpu_table_has_a_column_a_task_and_the_source_lines():
     )
 
 
+def test_a_table_that_is_too_wide_says_below_each_line_what_it_did():
+    trace = replay(counting("ab"), "abba").trace
+    assert trace.table(widest=80) == trace.table()
+    assert trace.table(widest=60) == "\n".join(
+        [
+            "step  a                       b",
+            "   1  shared.counter += 1",
+            "          load counter → 0",
+            "   2                          shared.counter += 1",
+            "                                  load counter → 0",
+            "   3                          shared.counter += 1",
+            "                                  store counter ← 1",
+            "   4  shared.counter += 1",
+            "          store counter ← 1",
+        ]
+    )
+
+
 def test_a_trace_knows_its_switches_and_what_each_event_changed():
     trace = replay(counting("ab"), "abba").trace
     assert trace.switches == [2, 4]

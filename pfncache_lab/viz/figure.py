@@ -89,4 +89,17 @@ class Note(Figure):
         return f'<div class="pfn-note">{prose(self.text)}</div>'
 
 
+class Captioned(Figure):
+    """A figure, and below it a few lines to read."""
+
+    def __init__(self, above: Figure, words: str) -> None:
+        """Put `words` below the figure `above`."""
+        super().__init__([], f"{above.text}\n\n{words}", label="Figure")
+        self._parts = (above, Note(words))
+
+    def html(self) -> str:
+        """Render both as one fragment of HTML."""
+        return "".join([part.html() for part in self._parts])
+
+
 _PLAYER = resources.files(__package__).joinpath("player.js").read_text(encoding="utf-8")

@@ -313,17 +313,25 @@ def the_way() -> Chain:
     return follow(memory_of(one_guest()), STORE_GPA)
 
 
-def right() -> dict[str, int | None]:
+class Written(int):
+    """A number that is written as on the map: `lab.solution` shows it."""
+
+    def __repr__(self) -> str:
+        return f"{self:#_x}"
+
+
+def right() -> dict[str, int]:
     """Return the four addresses, from the machine."""
     way = the_way()
-    return {"gfn": way.gfn, "hva": way.hva, "pfn": way.pfn, "khva": way.khva}
+    addresses = {"gfn": way.gfn, "hva": way.hva, "pfn": way.pfn, "khva": way.khva}
+    return {name: Written(address) for name, address in addresses.items() if address is not None}
 
 
 def check_store(answer: SimpleNamespace) -> Correct:
     """Judge the four addresses in the order of the way, then store there."""
     for name, truth in right().items():
         got = vars(answer)[name]
-        if type(got) is not int:
+        if not isinstance(got, int):
             raise Incorrect(f"`{name}` should be a whole number; it is {short(got)}.")
         if got != truth:
             raise Incorrect(f"`{name}` is {written(got)}, which is not it. {_why(name, got)}")
@@ -337,7 +345,6 @@ def check_store(answer: SimpleNamespace) -> Correct:
 def storing_at(khva: int) -> Scenario:
     """Make the run that proves it: the kernel stores at `khva`, and userspace looks."""
     hva = right()["hva"]
-    assert hva is not None
 
     def kernel(vm):
         page = page_of(vm, hva)
@@ -432,7 +439,7 @@ BY_HAND = Exercise(
         }
     ],
     hints=(
-        "Split 0x13_2a8 first. One half chooses the row, the other stays the same to the end.",
+        "Split the gpa first. One half chooses the row, the other stays the same to the end.",
         "From the gfn go along its line to the hva, and from there along the next line to the pfn. "
         "Lines may cross.",
         "The frame is the fourth of the guest, so the hva is in the fourth page of the process. "

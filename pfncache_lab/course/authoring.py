@@ -90,7 +90,8 @@ def breaks(
         if name and type(run.bug).__name__ != name:
             kind = type(run.bug).__name__
             raise Incorrect(f"Asked for is a {name}, and this is a {kind}: {run.bug}", run)
-        return Correct(f"With {run.schedule} the program breaks. {run.bug} Token: {run.token}", run)
+        story = str(run.bug).splitlines()[0]
+        return Correct(f"With {run.schedule} the program breaks. {story} Token: {run.token}", run)
 
     return check
 

@@ -89,7 +89,7 @@ class Trial:
         count = len(self.exercise.cases)
         said = [f"{count} {'case' if count == 1 else 'cases'}."] if count else []
         for report in reports:
-            said.append(f"{report.scenario.name}: {str(report).splitlines()[0]}")
+            said.append(f"{report.scenario.name}: {report.meaning} ({report.stats.in_words()})")
         return "\n".join(said)
 
 

@@ -38,6 +38,14 @@ class GfnToHvaCache(Struct):
     generation = shared(0)
 
 
+class Generation(int):
+    """A generation, in which the bit of an update is shown apart."""
+
+    def __repr__(self) -> str:
+        plain = self & ~KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS
+        return str(plain) if plain == self else f"{plain} | 1 << 63"
+
+
 class Guest(Vm):
     """A machine that shows the generation of its memslots beside each step."""
 
@@ -45,9 +53,7 @@ class Guest(Vm):
 
     def snapshot(self) -> dict[str, Any]:
         """Return what a picture shows of the machine."""
-        generation = self.kvm.snapshot()["memslots0"].generation
-        plain = generation & ~KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS
-        return {"generation": plain if plain == generation else f"{plain} | 1 << 63"}
+        return {"generation": Generation(self.kvm.snapshot()["memslots0"].generation)}
 
 
 def one_slot() -> Guest:

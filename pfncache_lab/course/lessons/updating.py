@@ -45,8 +45,8 @@ def is_not_believed(vm: Guest) -> bool:
     right = gfn_to_hva_memslot(search_memslots(published, cache.gfn), cache.gfn)
     if cache.generation == published.generation and cache.hva != right:
         raise ConditionBroken(
-            f"The cache says hva {cache.hva:#_x} under generation {cache.generation}, which is "
-            f"the published one. So it is believed, for ever; the guest's page is at {right:#_x}."
+            f"hva {cache.hva:#_x} is kept under generation {cache.generation}, so it is believed; "
+            f"gfn {cache.gfn:#x} is at {right:#_x}."
         )
     return True
 

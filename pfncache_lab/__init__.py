@@ -14,7 +14,7 @@ What a notebook needs is here, and a notebook imports nothing else:
     MemoryMap(vm, gpa, *functions)  where an address leads; AddressField, to type one
     PageRuler(fits, *accesses)      accesses near the end of a page
     address_graph()                 the five kinds of addresses
-    generation_graph()              what an update of the memslots goes through
+    generation_graph(update)        what an update of the memslots goes through, by your function
 
 The floors of the house, each importing only from those above it in this list:
 

@@ -13,6 +13,7 @@ import io
 import platform
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -42,12 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
 
-    def add(name: str, what: str, more: str, run: Callable[[argparse.Namespace], int]) -> Any:
-        whole = f"{what[0].upper()}{what[1:]}. {more}"
-        command = commands.add_parser(name, help=what, description=whole)
-        command.set_defaults(run=run)
-        return command
-
+    add = partial(_command, commands)
     add(
         "doctor",
         "print versions, and run a self test of a few seconds",
@@ -76,6 +72,15 @@ def _parser() -> argparse.ArgumentParser:
         lambda _: refresh(Path.cwd()),
     )
     return parser
+
+
+def _command(
+    commands: Any, name: str, what: str, more: str, run: Callable[[argparse.Namespace], int]
+) -> Any:
+    whole = f"{what[0].upper()}{what[1:]}. {more}"
+    command = commands.add_parser(name, help=what, description=whole)
+    command.set_defaults(run=run)
+    return command
 
 
 def doctor() -> int:

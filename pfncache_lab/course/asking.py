@@ -197,10 +197,18 @@ class FirstLines(io.TextIOBase):
 def named(error: BaseException) -> str:
     """Name an exception and quote its message, as far as it has one that can be shown."""
     try:
-        message = textwrap.shorten(str(error), LONGEST)
+        message = textwrap.shorten(_message(error), LONGEST)
     except Exception:  # the message is the reader's code as well
         message = ""
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def _message(error: BaseException) -> str:
+    """Return the message; of a cell that is no Python without the number that IPython gives it."""
+    if not isinstance(error, SyntaxError):
+        return str(error)
+    line = f" (line {error.lineno})" if error.lineno and "line" not in error.msg else ""
+    return f"{error.msg}{line}"
 
 
 def where(error: BaseException, files: set[str]) -> str:

@@ -27,13 +27,29 @@ def call(name: str, *args: Any, gives: object, because: str = "") -> Case:
     return Case(f"{name}({', '.join(map(written, args))})", observe, gives, because)
 
 
+class Hex(int):
+    """A small number that is written as an address is: a frame's."""
+
+    def __repr__(self) -> str:
+        return f"{self:#_x}"
+
+
 def written(value: object) -> str:
     """Write a value as this course does: addresses in hexadecimal."""
+    if isinstance(value, Hex):
+        return repr(value)
     if type(value) is int and abs(value) >= 0x1000:
-        return f"{value:#x}"
+        return _address(value)
     if type(value) is tuple and 0 < len(value) <= 8:
         return f"({', '.join(map(written, value))}{',' * (len(value) == 1)})"
     return short(value)
+
+
+def _address(value: int) -> str:
+    """Write a number as the maps do: 0x12_abc of a guest, 0x7f5a_a000_2abc of a process."""
+    if not 0x1_0000 <= value < 1 << 32:
+        return f"{value:#_x}"
+    return f"{value >> 12:#x}_{value & 0xFFF:03x}"
 
 
 def edited(thing: Any, *changes: tuple[str, str]) -> Any:
@@ -90,7 +106,8 @@ def breaks(
         if name and type(run.bug).__name__ != name:
             kind = type(run.bug).__name__
             raise Incorrect(f"Asked for is a {name}, and this is a {kind}: {run.bug}", run)
-        return Correct(f"With {run.schedule} the program breaks. {run.bug} Token: {run.token}", run)
+        story = str(run.bug).splitlines()[0]
+        return Correct(f"With {run.schedule} the program breaks. {story} Token: {run.token}", run)
 
     return check
 

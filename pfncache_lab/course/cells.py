@@ -10,6 +10,7 @@ import builtins
 import re
 import sys
 from collections.abc import Collection
+from difflib import get_close_matches
 from typing import Any
 
 from .asking import named, short
@@ -32,6 +33,8 @@ class Cells:
         self._needs = needs
         self._before = dict(namespace)  # Of the set-up cell itself we hear only the end.
         self._failed: dict[str, str] = {}
+        self._homes: dict[str, str] = {}
+        """For each answer the cell that has last defined it."""
         ipython = sys.modules.get("IPython")
         shell = ipython.get_ipython() if ipython else None
         if shell is not None and shell.user_ns is namespace:
@@ -56,7 +59,8 @@ class Cells:
     def ends(self, result: Any) -> None:
         """See what a cell has done to them."""
         error = result.error_before_exec or result.error_in_exec
-        for name in _defined_by(result.info.raw_cell or ""):
+        defined = _defined_by(result.info.raw_cell or "")
+        for name in defined:
             if error is not None and self._unchanged(name):
                 is_now = (
                     "is still what it was before" if name in self._namespace else "is not there"
@@ -67,7 +71,20 @@ class Cells:
                 )
             else:
                 self._failed.pop(name, None)
+        self._see_what_was_renamed(getattr(result.info, "cell_id", None), defined)
         self._tell_of_lost_names()
+
+    def _see_what_was_renamed(self, cell: str | None, defined: set[str]) -> None:
+        """Find an answer whose cell now defines almost that name: a slip of the fingers."""
+        for name in [name for name, home in self._homes.items() if home == cell]:
+            others = get_close_matches(name, defined.difference(self._answers), 1)
+            if name not in defined and others:
+                self._failed[name] = (
+                    f"The cell that had `{name}` now defines `{others[0]}`. Give it its name back, "
+                    "run the cell, and check again."
+                )
+        if cell is not None:
+            self._homes.update((name, cell) for name in defined.intersection(self._answers))
 
     def _unchanged(self, name: str) -> bool:
         nothing = object()

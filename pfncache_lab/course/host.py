@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..explore import Condition, Scenario
 from ..kvm.kvm_types import KVM_PFN_ERR_FAULT, KVM_PFN_ERR_HWPOISON, KVM_PFN_ERR_RO_FAULT
@@ -42,6 +41,12 @@ from .exercise import Case
 
 ZERO, ONE, TWO = (FIRST_HVA + page * PAGE_SIZE for page in range(3))
 HVA = ZERO
+
+
+class Kvm(NamedTuple):
+    """As much of a struct kvm as a lookup needs."""
+
+    mm: MmStruct
 
 
 class Host(Struct):
@@ -194,7 +199,7 @@ def lookup(
     def observe(my: Any) -> str:
         host = Host(device_frames=1)
         before(host)
-        return found(my.hva_to_pfn(SimpleNamespace(mm=host.mm), addr, atomic, write))
+        return found(my.hva_to_pfn(Kvm(host.mm), addr, atomic, write))
 
     args = f"kvm, {addr:#_x}, atomic={atomic}, write_fault={write}"
     return Case(f"{what}: hva_to_pfn({args})", observe, gives, because)

@@ -17,7 +17,7 @@ from .asking import named, one_budget, short
 from .borrowing import is_borrowed
 from .exercise import Exercise, Incorrect, Shown
 from .recognizing import recognized
-from .sources import blank_line
+from .sources import blank_line, returns_nothing
 from .trial import Trial
 
 PASSED = "passed"
@@ -112,16 +112,30 @@ def _judge(exercise: Exercise, answers: Mapping[str, Any], built: Mapping[str, A
         several = SimpleNamespace(**answers)
         answer = answers[exercise.answer] if isinstance(exercise.answer, str) else several
         with one_budget():
-            correct = exercise.check(answer)
+            try:
+                correct = exercise.check(answer)
+            except Incorrect as wrong:
+                story = f"{wrong}\n{_no_return(exercise, answers)}".rstrip()
+                raise Incorrect(story, wrong.shown) from None
     else:
         _same_kind(exercise, answers)
         trial = Trial(exercise, answers, built)
         try:
             correct = trial.verdict()
         except Incorrect as wrong:
-            said = [str(wrong), recognized(trial), _again(exercise, wrong.shown)]
+            why = _no_return(exercise, answers) or recognized(trial)
+            said = [str(wrong), why, _again(exercise, wrong.shown)]
             raise Incorrect("\n".join(filter(None, said)), wrong.shown) from None
     return Verdict(PASSED, correct.shows, _film(correct.shown))
+
+
+def _no_return(exercise: Exercise, answers: Mapping[str, Any]) -> str:
+    """Say so when a function that should return something has no `return` that does."""
+    references = exercise.named(exercise.reference())
+    for name, answer in answers.items():
+        if returns_nothing(answer) and not returns_nothing(references[name]):
+            return f"`{name}` has no `return` with a value in it, so what it gives back is None."
+    return ""
 
 
 def _again(exercise: Exercise, shown: Shown | None) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..explore import BadSchedule, Scenario, replay
-from ..viz import Figure, Note, film
+from ..viz import Album, Figure, Note, film, show
 from .apart import Died, loudly
 from .catalog import lesson as find_lesson
 from .catalog import lessons
@@ -150,8 +150,11 @@ class Lab:
         self._prediction(name)
         return Question(question, options, self._progress, name)
 
-    def reveal(self, name: str) -> Figure:
-        """Hold the reader's prediction against what the machine does."""
+    def reveal(self, name: str, shown: Any = None) -> Figure:
+        """Hold the reader's prediction against what the machine does.
+
+        With something to show, a run or a picture, it stands above.
+        """
         prediction = self._prediction(name)
         truth, chosen = prediction.answer(), self._progress.prediction(name)
         if chosen is None:
@@ -160,7 +163,11 @@ class Lab:
             verdict = f"You predicted “{chosen}”, and so it is."
         else:
             verdict = f"You predicted “{chosen}”. The machine says: {truth}."
-        return Note(f"{verdict}\n{prediction.because}" if chosen else verdict)
+        said = f"{verdict}\n{prediction.because}" if chosen else verdict
+        if shown is None:
+            return Note(said)
+        picture = shown if isinstance(shown, Figure) else show(shown)
+        return Album([picture, Note(said)], f"{picture.text}\n\n{said}")
 
     # -- progress ------------------------------------------------------------------------------
 

@@ -92,6 +92,20 @@ def blank_line(answer: Any) -> int | None:
     return _blank_in(ast.parse(source))
 
 
+def returns_nothing(answer: Any) -> bool:
+    """Tell whether a function returns None, whatever happens in it: its `return` is forgotten."""
+    source = source_of(answer) if inspect.isfunction(answer) else None
+    if source is None:
+        return False
+    function = ast.parse(source).body[0]
+    nodes = list(ast.walk(function))
+    is_def = isinstance(function, ast.FunctionDef)  # a lambda returns what it computes
+    if not is_def or any(isinstance(node, ast.Yield | ast.YieldFrom) for node in nodes):
+        return False
+    returned = [node.value for node in nodes if isinstance(node, ast.Return)]
+    return all(v is None or (isinstance(v, ast.Constant) and v.value is None) for v in returned)
+
+
 def _blank_in(tree: ast.Module) -> int | None:
     names = (node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute))
     blanks = [name.lineno for name in names if _word(name) == BLANK]

@@ -10,7 +10,7 @@ from typing import Any
 from ..explore import Report, Run, Scenario, check, run
 from ..sim import Task, link
 from .asking import observed, one_budget, where
-from .authoring import written
+from .authoring import Hex, written
 from .blame import first_wrong_step
 from .exercise import Built, Case, Correct, Exercise, Incorrect, Program
 from .sources import codes_of
@@ -54,9 +54,13 @@ class Trial:
 
         def look() -> tuple[bool, str]:
             seen = case.observe(self.my)
-            return same(seen, case.expected), written(seen)
+            fits = same(seen, case.expected)
+            if isinstance(case.expected, Hex) and isinstance(seen, int):
+                seen = Hex(seen)
+            return fits, written(seen)
 
-        fits, seen = observed(case.what, look, self.files)
+        what = case.what if case.what.endswith(")") else f"{case.what}: your code"
+        fits, seen = observed(what, look, self.files)
         return bool(fits), str(seen)
 
     def program(self, program: Program) -> Report:
@@ -89,7 +93,7 @@ class Trial:
         count = len(self.exercise.cases)
         said = [f"{count} {'case' if count == 1 else 'cases'}."] if count else []
         for report in reports:
-            said.append(f"{report.scenario.name}: {str(report).splitlines()[0]}")
+            said.append(f"{report.scenario.name}: {report.meaning} ({report.stats.in_words()})")
         return "\n".join(said)
 
 

@@ -42,7 +42,11 @@ class Stats:
     def tell(self, counted: str) -> str:
         """Say it in words: '1 bound, 12 runs'."""
         states = f"{self.states} states, " if counted == "states" else ""
-        return f"{states}{self.runs} runs, counting {counted}"
+        return f"{states}{self.in_words()}, counting {counted}"
+
+    def in_words(self) -> str:
+        """Say how many runs there were."""
+        return f"{self.runs} run{'s' * (self.runs != 1)}"
 
 
 @dataclass(frozen=True, repr=False)
@@ -83,8 +87,12 @@ class Report:
     def _headline(self) -> str:
         if self.failure is not None:
             return f"FAIL: {self.failure.verdict()}"
-        meaning = _MEANING[self.verdict.name].format(self.verdict.number)
-        return f"{self.verdict}: {meaning} Tried: {self.stats.tell(self.counted)}."
+        return f"{self.verdict}: {self.meaning} Tried: {self.stats.tell(self.counted)}."
+
+    @property
+    def meaning(self) -> str:
+        """Say what it means that nothing has gone wrong."""
+        return _MEANING[self.verdict.name].format(self.verdict.number)
 
 
 _MEANING = {

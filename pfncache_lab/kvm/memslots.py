@@ -52,7 +52,8 @@ def __kvm_memslots(kvm: Kvm, as_id: int) -> KvmMemslots:
     The caller is in a read section of kvm.srcu, or holds slots_lock. Mirrors __kvm_memslots().
     """
     _assert_memslots_stay(kvm)
-    slots: KvmMemslots = rcu_dereference(kvm, "memslots1" if as_id else "memslots0")
+    field = "memslots1" if as_id else "memslots0"
+    slots: KvmMemslots = rcu_dereference(kvm, field)
     return slots
 
 

@@ -28,7 +28,7 @@ def at_phys(hpa: int) -> str:
 
 def read_from(page: Page | None, address: int, length: int, physical: bool) -> bytes:
     """Read from a frame; ends the run where that is none, or one that is free."""
-    page = _checked(page, address, length, physical, f"loads {length} bytes")
+    page = _checked(page, address, length, physical, f"loads {_bytes(length)}")
     if machine.running is not None:
         machine.me().seen.setdefault(page, page.version)
     offset = offset_in_page(address)
@@ -37,7 +37,7 @@ def read_from(page: Page | None, address: int, length: int, physical: bool) -> b
 
 def write_to(page: Page | None, address: int, data: bytes, physical: bool) -> None:
     """Write to a frame; ends the run where nobody would ever see it."""
-    does = f"stores {len(data)} bytes"
+    does = f"stores {_bytes(len(data))}"
     page = _checked(page, address, len(data), physical, does)
     if page.kind == RESERVED:
         mm_report(
@@ -58,6 +58,10 @@ def change(page: Page, address: int, data: bytes) -> None:
     page.put_data(offset_in_page(address), data)
     if machine.running is not None:
         machine.me().stored = True
+
+
+def _bytes(number: int) -> str:
+    return f"{number} byte{'s' * (number != 1)}"
 
 
 def _where(address: int, physical: bool) -> str:

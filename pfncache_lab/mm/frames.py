@@ -20,9 +20,10 @@ from collections import deque
 from collections.abc import Hashable
 from typing import ClassVar
 
-from ..sim import ModelError, machine
+from ..sim import ModelError, Oops, machine
 from ..sim.machine import new_id
-from .step import Done, Trail, done, new_trail
+from ..sim.shown import shown
+from .step import Done, Trail, doer, done, here, mm_report, new_trail
 from .types import (
     DIRECT_MAP,
     FIRST_DEVICE_PFN,
@@ -218,6 +219,20 @@ class Ram:
 
     def __repr__(self) -> str:
         return f"<Ram, {len(self.free)} of {len(self.pages) - 1} page frames free>"
+
+
+def expect_page(page: object) -> None:
+    """Stop a task that hands over what a lookup has returned, and has not looked whether it failed.
+
+    The kernel would take the number for an address, and find out later.
+    """
+    if not isinstance(page, Page):
+        mm_report(
+            Oops(
+                f"{doer()} hands over {shown(page)} where a page is wanted ({here()}). A lookup "
+                "that fails returns None, or a negative error: look before you use it."
+            )
+        )
 
 
 def the_ram() -> Ram:

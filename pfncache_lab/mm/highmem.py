@@ -17,7 +17,7 @@ from typing import Any
 
 from ..sim import might_sleep
 from .access import at_khva, at_phys, read_from, write_to
-from .frames import Page, the_ram
+from .frames import Page, expect_page, the_ram
 from .mapped import add_kernel_mapping, page_at, remove_kernel_mapping
 from .step import MmOp, mm_step
 from .types import NULL, PAGE_SIZE, PHYS_PFN, Khva, offset_in_page
@@ -27,6 +27,7 @@ PRIMITIVES = True
 
 def kmap(page: Page) -> Khva:
     """Map a page into the kernel; returns the address of its first byte. May sleep."""
+    expect_page(page)
     might_sleep("call kmap()")
     khva: Khva = mm_step(_Map(page))
     return khva
@@ -34,6 +35,7 @@ def kmap(page: Page) -> Khva:
 
 def kunmap(page: Page) -> None:
     """Undo one kmap() of this page. May sleep. Oops if there is none to undo."""
+    expect_page(page)
     might_sleep("call kunmap()")
     mm_step(_Unmap(page, page.khva))
 

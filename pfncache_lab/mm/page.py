@@ -10,7 +10,7 @@ from typing import Any
 
 from ..sim import UseAfterFree
 from .counting import allocate, drop, free_page_story, take
-from .frames import DEVICE, Page, Ram, the_ram
+from .frames import DEVICE, Page, Ram, expect_page, the_ram
 from .step import MmOp, mm_report, mm_step
 from .types import Pfn
 
@@ -107,6 +107,7 @@ class _OnPage(MmOp):
     __slots__ = ("page",)
 
     def __init__(self, page: Page) -> None:
+        expect_page(page)
         self.page = page
 
 

@@ -34,7 +34,7 @@ class Recorder:
             result = op.effect()
             text = op.past(result)
         except Exception as error:
-            text = f"{op.future()} → {type(error).__name__}"
+            text = f"{_intended(op)} → {type(error).__name__}"
             raise
         finally:
             self._in_step = False
@@ -55,6 +55,17 @@ class Recorder:
         pairs = zip(self._events, after, strict=True)
         events = tuple(replace(event, notes=notes) for event, notes in pairs)
         return Trace(names, self._start, events, tuple(map(_view, tasks)), before)
+
+
+def _intended(op: Op) -> str:
+    """Say what an operation was about to do; of one on something else than it is for, its kind.
+
+    Had that no answer, what is wrong with the operation would be lost for what is wrong with this.
+    """
+    try:
+        return op.future()
+    except Exception:
+        return op.kind
 
 
 def _view(task: Task) -> TaskView:

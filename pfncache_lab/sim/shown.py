@@ -14,6 +14,9 @@ from . import machine
 LONGEST = 200
 """Characters of one value."""
 
+COUNTED = 1 << 32
+"""From here on a number is an address, and no count: it is written as the maps of memory do."""
+
 ITEMS = 20
 """Items of a tuple, or of whatever else holds some."""
 
@@ -21,7 +24,8 @@ ITEMS = 20
 def shown(value: object) -> str:
     """Write `value` in at most some hundred characters, without a step and without an error."""
     if value is None or type(value) is bool or (type(value) is int and abs(value) < 1 << 64):
-        return repr(value)  # most of them, and the rest takes ten times as long
+        # Most of them: the rest takes ten times as long.
+        return repr(value) if not value or abs(value) < COUNTED else f"{value:#_x}"
     before, machine.running = machine.running, None
     try:
         text = _REPR.repr(value)

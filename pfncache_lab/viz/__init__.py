@@ -15,6 +15,7 @@ memory_map    five columns of addresses, and the way of one through them
 address_field  the same, with a field to type an address into
 page_ruler    accesses near the end of a page
 addresses  which address leads to which
+generations   the sets of memslots that an update publishes
 figure     how a picture reaches the page, with its text twin
 dot        Graphviz, wherever there is one
 theme      colors and letters
@@ -38,8 +39,8 @@ from .timeline import draw_timeline
 if TYPE_CHECKING:
     from .address_field import AddressField as AddressField
     from .addresses import address_graph as address_graph
-    from .addresses import generation_graph as generation_graph
     from .game import SchedulerGame as SchedulerGame
+    from .generations import generation_graph as generation_graph
     from .memory_map import MemoryMap as MemoryMap
     from .page_ruler import PageRuler as PageRuler
 
@@ -100,7 +101,7 @@ _ON_REQUEST = {
     "MemoryMap": "memory_map",
     "PageRuler": "page_ruler",
     "address_graph": "addresses",
-    "generation_graph": "addresses",
+    "generation_graph": "generations",
 }
 """What needs ipywidgets, Graphviz or the simulated kernel: most checks need none of them."""
 

@@ -1,4 +1,4 @@
-"""address_graph.py: which address leads to which, and how a set of memslots follows another."""
+"""addresses.py: which address leads to which, as a graph."""
 
 from __future__ import annotations
 
@@ -28,39 +28,16 @@ def address_graph() -> Figure:
     lines = [f"{name}: {text.replace(chr(10), ', ')}" for name, text in ADDRESSES.items()]
     lines += [f"{a} → {b}: {table}, {who}" for a, b, table, who in TRANSLATIONS]
     text = "\n".join(lines)
-    graph = _graph()
+    graph = boxes()
     for name, what in ADDRESSES.items():
         graph.node(name, f"{name}\n{what}")
     for a, b, table, who in TRANSLATIONS:
         graph.edge(a, b, f" {table}: {who}", style="solid" if a == "gpa" else "bold")
-    return _figure(graph, text, "The five addresses, and what leads from one to the next")
+    return boxes_figure(graph, text, "The five addresses, and what leads from one to the next")
 
 
-GENERATIONS = {
-    "4": "the old slots",
-    "4 | 1 << 63": "the new slots; somebody may still read the old ones",
-    "6": "the new slots; nobody reads the old ones",
-}
-
-UPDATES = (
-    ("4", "4 | 1 << 63", "published"),
-    ("4 | 1 << 63", "6", "all readers of the old slots have left"),
-)
-
-
-def generation_graph() -> Figure:
-    """Draw the generations that one update of the memslots goes through."""
-    lines = [f"generation {name}: {text}" for name, text in GENERATIONS.items()]
-    lines += [f"{a} → {b}: {when}" for a, b, when in UPDATES]
-    graph = _graph()
-    for name, what in GENERATIONS.items():
-        graph.node(name, f"generation {name}\n{what}")
-    for a, b, when in UPDATES:
-        graph.edge(a, b, f" {when}")
-    return _figure(graph, "\n".join(lines), "The generations of an update")
-
-
-def _graph() -> graphviz.Digraph:
+def boxes() -> graphviz.Digraph:
+    """Begin a graph of boxes, from top to bottom, in the letters of the page."""
     letters = {"fontname": "monospace", "fontsize": "11", "fontcolor": INK, "color": INK}
     return graphviz.Digraph(
         graph_attr={"bgcolor": "transparent", "ranksep": "0.25"},
@@ -69,7 +46,8 @@ def _graph() -> graphviz.Digraph:
     )
 
 
-def _figure(graph: graphviz.Digraph, text: str, label: str) -> Figure:
+def boxes_figure(graph: graphviz.Digraph, text: str, label: str) -> Figure:
+    """Lay the graph out; without Graphviz its text twin says how to get one."""
     picture = draw_dot(graph, label)
     if picture is None:
         return Note(f"{text}\n{INSTALL_HINT}", code=True)

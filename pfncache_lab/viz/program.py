@@ -122,7 +122,8 @@ def _promise(scenario: Scenario) -> str:
 
 def _card(inner: str) -> str:
     return (
-        '<div class="pfn-program" style="max-width:460px;padding:8px;border-radius:6px;'
+        '<div class="pfn-program" style="width:fit-content;min-width:min(460px,100%);'
+        "max-width:100%;box-sizing:border-box;padding:8px;border-radius:6px;"
         "color:var(--jp-content-font-color1,#111);background:var(--jp-layout-color0,#fff);"
         f'border:1px solid var(--jp-border-color1,#bbb)">{inner}</div>'
     )

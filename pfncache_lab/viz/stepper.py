@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from textwrap import shorten
 
 from ..explore import Report, Run
@@ -68,8 +69,10 @@ def first_line(run: Run) -> str:
     """Say it in one line, for a picture: who holds what since when is for the text.
 
     What is too long for a line of the page ends early: a wide picture is drawn with tiny letters.
+    So it is not told again on which line of the code it happened, which stands above.
     """
-    return shorten(headline(run).splitlines()[0], LONGEST, placeholder=" …")
+    said = re.sub(r" \(line \d+ of [^`()]*\(\): `[^`]*`\)", "", headline(run).splitlines()[0])
+    return shorten(said, LONGEST, placeholder=" …")
 
 
 def recorded(run: Run) -> Trace:

@@ -5,12 +5,16 @@ of one trace puts the same thing in the same place. Steps that are still to come
 
 A step is a box. What its task does after it, and before the next one, hangs below the box: accesses
 to plain fields, and the line that ended the run.
+
+A text that is too long for its column goes on in the next line; a line of code ends early, since
+the table of the text twin has it whole. A wider picture would be drawn with letters too small.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from textwrap import wrap
 
 from ..sim import Event, State, Trace
 from ..sim.shown import shown
@@ -27,8 +31,14 @@ NOW = 'style="stroke-width:3"'
 ROW = 50
 BOX = 36
 NOTE = 32
+LINE = 15
+"""What a box grows by for each line that its text takes beyond the first."""
 TOP = 40
 GUTTER = 34
+CHARS = 112
+"""Characters that fit side by side where letters keep their size: all columns together."""
+FEWEST = 40
+"""A column has at least so many."""
 
 
 def draw_timeline(trace: Trace, step: int | None = None, verdict: str = "") -> str:
@@ -51,9 +61,11 @@ class _Frame:
     def __init__(self, trace: Trace, verdict: str) -> None:
         self.trace = trace
         self.notes = [trace.notes, *(event.notes for event in trace.events)]
-        texts = [(event.text, event.line.text) for event in trace.events]
-        texts += [(note.text, note.line.text) for notes in self.notes for note in notes]
-        longest = max((len(s) for pair in texts for s in pair), default=12)
+        self.chars = max(FEWEST, CHARS // len(trace.tasks))
+        drawn: list[Event | Note] = [*trace.events]
+        drawn += [note for notes in self.notes for note in notes]
+        texts = [text for one in drawn for text in (self.code(one), *self.effect(one))]
+        longest = max(map(len, texts), default=12)
         self.lane = max(180, int(longest * CHAR) + 30)
         self.state_x = GUTTER + self.lane * len(trace.tasks) + 24
         self.columns, end = self._columns(self.state_x)
@@ -61,8 +73,8 @@ class _Frame:
         state_end = max(end, self.state_x + int(14 * CHAR))
         self.width = max(state_end, int(len(verdict) * CHAR) + 40, legend_end + 14)
         self.tops = [TOP]
-        for notes in self.notes:
-            self.tops.append(self.tops[-1] + ROW + NOTE * len(notes))
+        for step, notes in enumerate(self.notes):
+            self.tops.append(self.tops[-1] + ROW + self.more(step) + sum(map(self.tall, notes)))
         self.height = self.tops[-1] + 72
         self.fatal = self._fatal(verdict)
 
@@ -70,6 +82,23 @@ class _Frame:
         """Find the line that ended the run between two steps: its note is the bug's name."""
         last = self.notes[-1][-1:]
         return last[0] if verdict[:1] == "✗" and last and last[0].text.isidentifier() else None
+
+    def code(self, one: Event | Note) -> str:
+        """Return the line of code, cut off where the column ends."""
+        text = one.line.text
+        return text if len(text) <= self.chars else text[: self.chars - 2] + " …"
+
+    def effect(self, one: Event | Note) -> list[str]:
+        """Return what it did, in as many lines as that takes."""
+        return wrap(one.text, self.chars, subsequent_indent="  ") or [""]
+
+    def more(self, step: int) -> int:
+        """Return by how much the box of a step is taller than most."""
+        return LINE * (len(self.effect(self.trace.events[step - 1])) - 1) if step else 0
+
+    def tall(self, note: Note) -> int:
+        """Return how much room a note takes."""
+        return NOTE + LINE * (len(self.effect(note)) - 1)
 
     def _columns(self, x: int) -> tuple[dict[str, int], int]:
         """Give each field of the shared state a place, wide enough for all that it will hold."""
@@ -119,12 +148,14 @@ class _Frame:
 
     def after(self, step: int) -> Iterator[str]:
         """Draw what happens between a step and the next one."""
-        for i, note in enumerate(self.notes[step]):
-            x, y = self.x(note.task), self.y(step) + BOX + 4 + NOTE * i
+        y = self.y(step) + BOX + self.more(step) + 4
+        for note in self.notes[step]:
+            x, tall = self.x(note.task), self.tall(note)
             color = task_color(self.trace.tasks, note.task)
-            yield f'<rect x="{x + 8}" y="{y}" width="3" height="{NOTE - 4}" fill="{color}"/>'
-            yield _text(x + 18, y + 11, note.line.text, "code")
-            yield _text(x + 18, y + 25, note.text, "bad" if note is self.fatal else "effect")
+            yield f'<rect x="{x + 8}" y="{y}" width="3" height="{tall - 4}" fill="{color}"/>'
+            yield _text(x + 18, y + 11, self.code(note), "code")
+            yield from self._effect(x + 18, y + 25, note, "bad" if note is self.fatal else "effect")
+            y += tall
 
     def event(self, event: Event, at: int) -> Iterator[str]:
         x, y = self.x(event.task), self.y(event.step)
@@ -137,15 +168,20 @@ class _Frame:
         stores = event.kind in STORES or (event.kind == "cmpxchg" and changed)
         fill = f'fill="{color}" fill-opacity="0.4"' if stores else 'class="hollow"'
         round_ = 4 if event.kind in MEMORY else BOX // 2
+        height = BOX + self.more(event.step)
         yield (
-            f'<rect x="{x}" y="{y}" width="{self.lane - 12}" height="{BOX}" rx="{round_}" {fill} '
-            f'stroke="{color}"{dash}/>'
+            f'<rect x="{x}" y="{y}" width="{self.lane - 12}" height="{height}" rx="{round_}" '
+            f'{fill} stroke="{color}"{dash}/>'
         )
-        yield _text(x + 8, y + 15, event.line.text, "code")
-        yield _text(x + 8, y + 30, event.text, "effect")
+        yield _text(x + 8, y + 15, self.code(event), "code")
+        yield from self._effect(x + 8, y + 30, event, "effect")
         yield from self.after(event.step)
         yield "</g>"
         yield from self.state_row(event.step, event.state, changed, at)
+
+    def _effect(self, x: int, y: int, one: Event | Note, kind: str) -> Iterator[str]:
+        for i, text in enumerate(self.effect(one)):
+            yield _text(x, y + LINE * i, text, kind)
 
     def _arrow(self, event: Event) -> Iterator[str]:
         """Join this step to the one before it; a context switch bends, and is dashed."""

@@ -364,8 +364,8 @@ def page_fits(gpa, length):
             "This is what happens when only the length is looked at.",
         ),
         "always": Mutant(
-            edited(page_fits, ("offset_in_page(gpa) + length <= 0x1000", "None")),
-            "This is what happens when nothing is returned.",
+            edited(page_fits, ("offset_in_page(gpa) + length <= 0x1000", "False")),
+            "This is what happens when nothing fits.",
         ),
     },
     alternatives=[by_last_byte],

@@ -9,11 +9,13 @@ import pytest
 from pfncache_lab.course.cells import Cells
 
 
-def run(cells: Cells, namespace: dict, source: str, error: Exception | None = None, **names):
+def run(
+    cells: Cells, namespace: dict, source: str, error: Exception | None = None, cell="", **names
+):
     """Pretend that a cell has run."""
     cells.begins(None)
     namespace.update(names)
-    info = SimpleNamespace(raw_cell=source)
+    info = SimpleNamespace(raw_cell=source, cell_id=cell or None)
     cells.ends(SimpleNamespace(info=info, error_before_exec=error, error_in_exec=None))
 
 
@@ -89,3 +91,24 @@ def test_a_name_of_pythons_that_is_overwritten_is_said_once(cells, namespace, ca
     run(cells, namespace, "2 + 2")
     run(cells, namespace, "def len(x): ...", len=lambda x: 3)
     assert capsys.readouterr().out == ""
+
+
+def test_a_slip_in_the_name_of_an_answer_is_seen(cells, namespace):
+    """Goal: what an earlier run has left is not judged. Method: one cell, run with another name."""
+    run(cells, namespace, "answer = 1", cell="one", answer=1)
+    run(cells, namespace, "anwser = 2", cell="one", anwser=2)
+    assert cells.trouble("answer") == (
+        "The cell that had `answer` now defines `anwser`. Give it its name back, run the cell, and "
+        "check again."
+    )
+    run(cells, namespace, "answer = 2", cell="one", answer=2)
+    assert cells.trouble("answer") is None
+
+
+@pytest.mark.parametrize(
+    ("source", "cell"), [("print(answer)", "one"), ("other = 2", "one"), ("anwser = 2", "two")]
+)
+def test_what_is_no_slip_is_let_be(cells, namespace, source, cell):
+    run(cells, namespace, "answer = 1", cell="one", answer=1)
+    run(cells, namespace, source, cell=cell)
+    assert cells.trouble("answer") is None

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from pfncache_lab.course.apart import FORKS
-from pfncache_lab.course.authoring import made_all
+from pfncache_lab.course.authoring import Hex, made_all
 from pfncache_lab.course.blame import first_wrong_step
 from pfncache_lab.course.exercise import Case, Correct, Program
 from pfncache_lab.course.judging import judge, judged
@@ -41,6 +41,9 @@ WAIT = "while cmpxchg(self.word, 'locked', 0, 1): cpu_relax()"
 GIVE_BACK = "self.word.locked = 0"
 
 
+OFFSET = "def offset_in_page(gpa):\n    return gpa & 0xfff\n"
+
+
 def notebook(source: str) -> dict:
     return made_all(source, "<cell>", {"__name__": "__main__"})
 
@@ -57,16 +60,31 @@ def addresses(gfn: str, offset: str = "gpa & 0xfff") -> dict:
 
 def test_a_wrong_result_names_the_call_the_result_and_the_reason():
     assert judge(ADDRESSES, addresses("gpa + 1")).message == (
-        "gpa_to_gfn(0x10080) → 0x10081. Expected 16: the low 12 bits are the offset."
+        "gpa_to_gfn(0x10_080) → 0x10_081. Expected 16: the low 12 bits are the offset."
     )
 
 
 def test_an_exception_is_shown_with_its_inputs_and_the_readers_line():
     said = judge(ADDRESSES, addresses("gpa.frame")).message
     assert said == (
-        "gpa_to_gfn(0x10080) raised AttributeError: 'int' object has no attribute 'frame',\n"
+        "gpa_to_gfn(0x10_080) raised AttributeError: 'int' object has no attribute 'frame',\n"
         "  in line 2 of your cell: return gpa.frame"
     )
+
+
+def test_a_function_that_forgets_to_return_is_told_so():
+    said = judge(ADDRESSES, notebook("def gpa_to_gfn(gpa):\n    gpa >> 12\n" + OFFSET)).message
+    assert said.startswith("gpa_to_gfn(0x10_080) → None. Expected 16")
+    assert said.endswith(
+        "`gpa_to_gfn` has no `return` with a value in it, so what it gives back is None."
+    )
+    assert "no `return`" not in judge(ADDRESSES, addresses("gpa + 1")).message
+
+
+def test_a_small_number_is_written_as_the_expected_one_is():
+    case = Case("a frame", lambda my: 9, Hex(0x12))
+    said = judge(replace(ADDRESSES, cases=[case]), addresses("gpa >> 12")).message
+    assert said.startswith("a frame → 0x9. Expected 0x12.")
 
 
 @pytest.mark.parametrize("thing", ["Evil()", "'a' * 10**7", "[[0]] * 10**6", "Evil", "print"])
@@ -82,7 +100,7 @@ class Evil(int):
     cell = f"{evil}def gpa_to_gfn(gpa):\n    return {thing}\noffset_in_page = gpa_to_gfn\n"
     verdict = judged(ADDRESSES, notebook(cell), {})
     assert verdict.kind == "incorrect"
-    assert verdict.message.startswith("gpa_to_gfn(0x10080)")
+    assert verdict.message.startswith("gpa_to_gfn(0x10_080)")
     assert len(verdict.message) < 700
 
 

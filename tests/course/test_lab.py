@@ -15,6 +15,7 @@ from pfncache_lab.course.lab import FOLDER, Lab, NotInLesson, reference_source
 from pfncache_lab.course.lessons.lesson_00 import LESSON
 from pfncache_lab.course.outcome import Outcome
 from pfncache_lab.course.progress import Progress
+from pfncache_lab.explore import replay
 from pfncache_lab.sim import cmpxchg, cpu_relax
 from tests.course.sample import COURSE, FIRST, SECOND, Word
 
@@ -160,6 +161,15 @@ def test_a_prediction_is_kept_and_held_against_the_machine(lab, folder):
     question.choose("1 or 2")
     assert lab.reveal("counter").text.startswith("You predicted “1 or 2”, and so it is.\n")
     assert "Noted: 1 or 2." in open_lab(folder).predict("counter", "What?", "2")._status.value
+
+
+def test_a_run_stands_above_what_was_predicted_of_it(lab):
+    lab.predict("counter", "What?", "2", "1 or 2").choose("2")
+    revealed = lab.reveal("counter", replay(lab.scenario("counter"), "abab"))
+    run, words = revealed.text.split("\n\nYou predicted “2”. ")
+    assert run.startswith("step  a")
+    assert words.startswith("The machine says: 1 or 2.")
+    assert revealed.html().index("Timeline of this run") < revealed.html().index("You predicted")
 
 
 def test_without_a_prediction_nothing_is_given_away(lab):

@@ -167,7 +167,7 @@ def test_an_earlier_answer_that_is_to_blame_is_named(built):
     run_cell("def page_fits(gpa, length):\n    return end(gpa, length) <= 4096\n", names)
     spoiled = names["offset_in_page"]
     said = second.check("91.1").message
-    assert said.startswith("kvm_gpc_check(0x10ff8, 8) → -22. Expected 0")
+    assert said.startswith("kvm_gpc_check(0x10_ff8, 8) → -22. Expected 0")
     assert said.endswith(
         "But with the course's version of what you have built before, it passes. So look there; or "
         'go on with ours: lab.use_reference("gpa_to_gfn", "offset_in_page", "SpinLock")'

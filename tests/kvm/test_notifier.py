@@ -91,8 +91,8 @@ def test_both_halves_do_this_in_this_order():
     stores = [note for note in alone.notes if note.startswith("store")]
     assert stores == [
         "store kvm.mmu_invalidate_in_progress ← 1",
-        f"store kvm.mmu_invalidate_range_start ← {HVA}",
-        f"store kvm.mmu_invalidate_range_end ← {HVA + PAGE_SIZE}",
+        f"store kvm.mmu_invalidate_range_start ← {HVA:#_x}",
+        f"store kvm.mmu_invalidate_range_end ← {HVA + PAGE_SIZE:#_x}",
         "store kvm.mmu_invalidate_in_progress ← 0",
     ]
 

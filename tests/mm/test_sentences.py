@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from pfncache_lab.mm import (
     copy_to_user,
     get_page,
     get_user_page_fast_only,
+    get_user_pages_unlocked,
     kmap,
     kunmap,
     load,
@@ -216,6 +218,10 @@ def test_addresses_where_nothing_is():
     def zeroes(s):
         store(kmap(s.ram.zero_page), b"abc")
 
+    def no_page(s):
+        found: Any = get_user_pages_unlocked(s.mm, 0x1000)
+        put_page(found)
+
     assert said(Oops, task=null) == (
         "task loads 2 bytes at address 0x8 (line N of null(): `load(NULL + 8, 2)`): that is a NULL "
         "pointer. Either the mapping has failed, or somebody has taken it away: look, and use it, "
@@ -236,6 +242,11 @@ def test_addresses_where_nothing_is():
         "task unmaps the kernel address 0xffff_8880_0090_1000 (line N of twice(): "
         "`kunmap(page)`), where nothing is mapped. Nobody has ever mapped it. Unmap once for each "
         "time that you have mapped."
+    )
+    assert said(Oops, task=no_page) == (
+        "task hands over -14 where a page is wanted (line N of no_page(): "
+        "`put_page(found)`). A lookup that fails returns None, or "
+        "a negative error: look before you use it."
     )
     assert "runs past the end of the page" in said(Oops, task=across)
     assert "the page of zeroes, which all share" in said(Oops, task=zeroes)

@@ -16,12 +16,14 @@ import pytest
 
 from pfncache_lab import Scenario, Struct, TraceStepper, check, explore, replay, show
 from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
+from pfncache_lab.course.lessons.lesson_01 import AS_IT_STANDS
 from pfncache_lab.explore import every_schedule
 from pfncache_lab.sim import BUG_ON, WARN_ON_ONCE, SpinLock, Warn, marked, shared
 from pfncache_lab.viz import dot, draw_timeline
 from pfncache_lab.viz.figure import Figure, Note
-from pfncache_lab.viz.stepper import headline
+from pfncache_lab.viz.stepper import first_line, headline
 from pfncache_lab.viz.theme import CHAR
+from pfncache_lab.viz.timeline import CHARS
 from tests.programs import counting, scenario, steps_of_lambda
 
 ABBA = replay(COUNTER, "abba")
@@ -316,3 +318,36 @@ def test_nothing_sticks_out_of_a_timeline(schedule):
         width = len(text.text) * CHAR if text.get("class") != "number" else 0
         assert float(text.get("x")) + width <= float(root.get("width"))
         assert float(text.get("y")) <= float(root.get("height"))
+
+
+class Long(Struct):
+    """Holds something that takes more than a line to write."""
+
+    text = marked("")
+
+
+def test_what_is_too_long_for_a_column_goes_on_in_the_next_line():
+    """Goal: two columns keep the size of their letters. Method: one long value, two tasks."""
+
+    def store_it(s):
+        s.text = " ".join(["word"] * 30)
+
+    tasks = dict.fromkeys("ab", store_it)
+    run = replay(Scenario("long", Long, tasks), "ab")
+    svg = ElementTree.fromstring(draw_timeline(run.trace, None, first_line(run)))
+    texts = list(svg.iter("{http://www.w3.org/2000/svg}text"))
+    lines = [text.text for text in texts if text.get("class") == "effect"]
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= CHARS // 2
+    assert " ".join(" ".join(lines).split()).count("word") == 60
+    boxes = [rect for rect in svg.iter("{http://www.w3.org/2000/svg}rect") if rect.get("stroke")]
+    places = [(int(box.get("y")), int(box.get("height"))) for box in boxes]
+    assert places[0][0] + places[0][1] < places[1][0]
+
+
+def test_the_last_line_of_a_picture_does_not_repeat_the_line_of_code():
+    run = replay(COUNTER, "abba")
+    assert first_line(run) == headline(run)
+    crash = replay(AS_IT_STANDS, "k")
+    assert re.search(r" \(line \d+ of ", crash.verdict())
+    assert "0x1_2abc, where no memory is." in first_line(crash)

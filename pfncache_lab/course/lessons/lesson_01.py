@@ -26,7 +26,7 @@ from ...mm import (
 from ...sim import Oops
 from ...viz.memory import Chain, follow, memory_of
 from ..asking import short
-from ..authoring import call, edited, written
+from ..authoring import Hex, call, edited, written
 from ..exercise import Case, Correct, Exercise, Incorrect, Lesson, Mutant, Prediction
 
 # -- the machine, and what the kernel does to it ---------------------------------------------------
@@ -153,13 +153,13 @@ SPLIT = Exercise(
     stub=SPLIT_STUB,
     reference=lambda: {"gpa_to_gfn": gpa_to_gfn, "offset_in_page": offset_in_page},
     cases=[
-        call("gpa_to_gfn", 0x12_ABC, gives=0x12, because="the low twelve bits are the offset"),
+        call("gpa_to_gfn", 0x12_ABC, gives=Hex(0x12), because="the low twelve bits are the offset"),
         call("gpa_to_gfn", 0xFFF, gives=0, because="it is the last byte of frame 0"),
         call("gpa_to_gfn", 0x1000, gives=1, because="it is the first byte of frame 1"),
-        call("gpa_to_gfn", 0x1234_5678_9ABC, gives=0x1_2345_6789),
-        call("offset_in_page", 0x12_ABC, gives=0xABC),
+        call("gpa_to_gfn", 0x1234_5678_9ABC, gives=Hex(0x1_2345_6789)),
+        call("offset_in_page", 0x12_ABC, gives=Hex(0xABC)),
         call("offset_in_page", 0x13_000, gives=0, because="it is the first byte of its page"),
-        call("offset_in_page", 0x7F5A_A000_2FFF, gives=0xFFF, because="an hva has one as well"),
+        call("offset_in_page", 0x7F5A_A000_2FFF, gives=Hex(0xFFF), because="an hva has one, too"),
         Case(
             "both, put together again",
             lambda my: (my.gpa_to_gfn(0x12_ABC) << 12) + my.offset_in_page(0x12_ABC),
@@ -313,17 +313,18 @@ def the_way() -> Chain:
     return follow(memory_of(one_guest()), STORE_GPA)
 
 
-def right() -> dict[str, int | None]:
+def right() -> dict[str, int]:
     """Return the four addresses, from the machine."""
     way = the_way()
-    return {"gfn": way.gfn, "hva": way.hva, "pfn": way.pfn, "khva": way.khva}
+    addresses = {"gfn": way.gfn, "hva": way.hva, "pfn": way.pfn, "khva": way.khva}
+    return {name: Hex(address) for name, address in addresses.items() if address is not None}
 
 
 def check_store(answer: SimpleNamespace) -> Correct:
     """Judge the four addresses in the order of the way, then store there."""
     for name, truth in right().items():
         got = vars(answer)[name]
-        if type(got) is not int:
+        if not isinstance(got, int):
             raise Incorrect(f"`{name}` should be a whole number; it is {short(got)}.")
         if got != truth:
             raise Incorrect(f"`{name}` is {written(got)}, which is not it. {_why(name, got)}")
@@ -337,7 +338,6 @@ def check_store(answer: SimpleNamespace) -> Correct:
 def storing_at(khva: int) -> Scenario:
     """Make the run that proves it: the kernel stores at `khva`, and userspace looks."""
     hva = right()["hva"]
-    assert hva is not None
 
     def kernel(vm):
         page = page_of(vm, hva)
@@ -359,6 +359,8 @@ def _why(name: str, got: int) -> str:
     """Name the popular mistakes, and give no answer away."""
     way = the_way()
     offset = STORE_GPA & 0xFFF
+    if str(got) == f"{right()[name]:x}":
+        return "Those are the digits, and they are hexadecimal: they want 0x in front."
     if name == "gfn":
         if got == STORE_GPA:
             return "It is a frame's number that is asked for. What does `gpa_to_gfn` do?"
@@ -407,6 +409,7 @@ BY_HAND = Exercise(
     mutants={
         "the gpa again": Mutant({"gfn": STORE_GPA}, "What does `gpa_to_gfn` do?"),
         "the page in the slot": Mutant({"gfn": 3}, "Take the offset away from 0x13_2a8"),
+        "decimal": Mutant({"pfn": 903}, "they want 0x in front"),
         "text": Mutant({"gfn": "0x13"}, "`gfn` should be a whole number; it is '0x13'"),
         "hva without offset": Mutant(
             {"hva": FIRST_HVA + 3 * PAGE_SIZE}, "That is the page's first byte"
@@ -432,7 +435,7 @@ BY_HAND = Exercise(
         }
     ],
     hints=(
-        "Split 0x13_2a8 first. One half chooses the row, the other stays the same to the end.",
+        "Split the gpa first. One half chooses the row, the other stays the same to the end.",
         "From the gfn go along its line to the hva, and from there along the next line to the pfn. "
         "Lines may cross.",
         "The frame is the fourth of the guest, so the hva is in the fourth page of the process. "

@@ -24,6 +24,7 @@ from .slots import (
     KEPT,
     KEPT_HVA,
     LOW,
+    MOVED,
     NEW_HVA,
     SEVERAL,
     after,
@@ -33,6 +34,7 @@ from .slots import (
     publish,
     several_slots,
 )
+from .updating import ONE_STORE, SWAP
 
 # -- 02.1. Readers see these answers. --------------------------------------------------------------
 
@@ -450,15 +452,20 @@ def who_sees() -> str:
     return "nobody in the guest" if run.bug is not None else "the guest"
 
 
-def how_often() -> str:
-    """Count the generations of a slot that is moved once."""
-    return str(after().kvm.memslots0.generation - one_slot().kvm.memslots0.generation)
+def when_again() -> str:
+    """Ask for an old address that is kept under the published generation, before and after one."""
+    vm, cache = after(), cache_of(after().kvm.memslots0.generation)
+    if cached_hva(vm.kvm, cache) != KEPT_HVA:
+        return "the next time it asks"
+    publish(vm, MOVED)
+    assert cached_hva(vm.kvm, cache) == NEW_HVA
+    return "only after the next update"
 
 
 LESSON = Lesson(
     number=2,
     title="Memslots and generations",
-    scenarios=[BEFORE, AFTER, SEVERAL, KEPT],
+    scenarios=[BEFORE, AFTER, SEVERAL, KEPT, ONE_STORE],
     predictions=[
         Prediction(
             "who sees it",
@@ -467,12 +474,11 @@ LESSON = Lesson(
             "of the guest any more.",
         ),
         Prediction(
-            "how far",
-            how_often,
-            "A machine with two address spaces counts each of them in steps of two, so that no two "
-            "sets ever share a generation.",
+            "slow reader",
+            when_again,
+            "The numbers are the same, so it asks nobody. Until then it stores to the wrong page.",
         ),
     ],
-    exercises=[SEARCH, TO_HVA, CACHED],
+    exercises=[SEARCH, TO_HVA, CACHED, SWAP],
     needs=("gpa_to_gfn", "offset_in_page"),
 )

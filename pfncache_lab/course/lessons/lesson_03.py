@@ -323,8 +323,10 @@ COPY = Exercise(
     minutes=12,
     dots=2,
     spec=(
-        "This routine has three exits, and gives nothing back at any of them. Drop at each exit "
-        "what is held there: `put_page(page)`, as many lines as it takes."
+        "To touch the bytes of a page, the kernel maps it: `kmap(page)` returns an address for "
+        "`load` and `store`, and `kunmap(page)` ends that. Here those are in balance. The "
+        "references are not: none of the three marked exits gives anything back. Drop at each what "
+        "is held there: `put_page(page)`, as many lines as it takes."
     ),
     answer="copy_bytes",
     stub=COPY_STUB,

@@ -8,6 +8,7 @@ from ...explore import Condition, Scenario
 from ...kvm.kvm_host import (
     KVM_ADDRESS_SPACE_NUM,
     KVM_MEM_READONLY,
+    KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS,
     KvmMemorySlot,
     KvmMemslots,
 )
@@ -37,6 +38,14 @@ class GfnToHvaCache(Struct):
     generation = shared(0)
 
 
+class Generation(int):
+    """A generation, in which the bit of an update is shown apart."""
+
+    def __repr__(self) -> str:
+        plain = self & ~KVM_MEMSLOT_GEN_UPDATE_IN_PROGRESS
+        return str(plain) if plain == self else f"{plain} | 1 << 63"
+
+
 class Guest(Vm):
     """A machine that shows the generation of its memslots beside each step."""
 
@@ -44,7 +53,7 @@ class Guest(Vm):
 
     def snapshot(self) -> dict[str, Any]:
         """Return what a picture shows of the machine."""
-        return {"generation": self.kvm.snapshot()["memslots0"].generation}
+        return {"generation": Generation(self.kvm.snapshot()["memslots0"].generation)}
 
 
 def one_slot() -> Guest:

@@ -21,6 +21,7 @@ from ...sim import (
 )
 from ..authoring import edited
 from ..exercise import Built, Case, Exercise, Lesson, Mutant, Prediction, Program
+from .buffers import GET_BUFFER
 from .sharing import (
     ASLEEP,
     CROSSED,
@@ -165,7 +166,7 @@ class Mutex(Struct):
         self.guard.unlock()
 
 
-# -- 05.3: an order --------------------------------------------------------------------------------
+# -- 05.4: an order --------------------------------------------------------------------------------
 
 
 def transfer(source, target, amount):
@@ -234,7 +235,7 @@ LESSON = Lesson(
         Exercise(
             id="05.1",
             title="Readers together, writers alone",
-            minutes=14,
+            minutes=12,
             dots=3,
             spec=(
                 "`count` counts the readers; -1 is a writer. (1) `read_lock()` counts up from what "
@@ -376,10 +377,11 @@ LESSON = Lesson(
             "locking/mutex.c).",
             out_of_scope="Not asked for: a trylock, and spinning for a while before the sleep.",
         ),
+        GET_BUFFER,
         Exercise(
-            id="05.3",
+            id="05.4",
             title="One order",
-            minutes=10,
+            minutes=8,
             dots=2,
             spec=(
                 "Write `transfer` so that it takes both locks, moves the money, and gives both "

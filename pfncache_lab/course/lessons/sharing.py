@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 from ...explore import Condition, Scenario, run
@@ -20,7 +19,7 @@ from ...sim import (
     shared,
     wait_for_completion,
 )
-from ...viz import Figure, Note, TraceStepper
+from ...viz import Figure, Note
 from ...viz.lockgraph import lock_graph
 from ..exercise import Built
 from ..sources import blank_line
@@ -196,17 +195,6 @@ def your_order(transfer: Any) -> Figure:
     tasks = {"a": x_to_y, "b": y_to_z, "c": z_to_x}
     try:
         return lock_graph(run(bank_of("order", transfer, tasks, False), TakingTurns(), record=True))
-    except Exception as problem:
-        return Note(f"I could not draw this run: {type(problem).__name__}: {problem}")
-
-
-def your_queue(mutex: Any) -> Figure:
-    """Make a film of two tasks that meet at the reader's mutex."""
-    if blank_line(mutex) is not None:
-        return Note("A blank is left in Mutex. Your own run will stand here.")
-    make = shelf("meeting", "Mutex", dict.fromkeys("ab", add_one), 2)
-    try:
-        return TraceStepper(run(make(SimpleNamespace(Mutex=mutex)), TakingTurns(), record=True))
     except Exception as problem:
         return Note(f"I could not draw this run: {type(problem).__name__}: {problem}")
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 from ...explore import Condition, Scenario, run
-from ...sim import BUG_ON, Mutex, SpinLock, Struct, marked, shared, test_and_set_bit
+from ...sim import BUG_ON, Mutex, SpinLock, Struct, marked, set_bit, shared, test_and_set_bit
 from ...viz import Figure, LockBars, Note
 from ..authoring import edited
 from ..exercise import Built, Case, Exercise, Mutant, Program
@@ -62,17 +63,18 @@ class Block(Struct):
         super().__init__()
         self.get = get
 
-    def read(self) -> int:
+    def read(self):
         """Read the block into a new buffer. The disk does one thing at a time: this sleeps."""
         self.disk.lock()
         self.reads += 1
-        mine = int(self.reads)
+        mine = self.reads
         self.disk.unlock()
         return mine
 
-    def drop(self, buffer: int) -> None:
+    def drop(self, buffer):
         """Give a buffer back that nobody needs. This does not sleep."""
-        BUG_ON(test_and_set_bit(buffer, self, "dropped"), f"buffer {buffer} is dropped twice")
+        was_set = test_and_set_bit(buffer, self, "dropped")
+        BUG_ON(was_set, f"buffer {buffer} is dropped twice")
 
     def snapshot(self) -> dict[str, Any]:
         """Show which buffer is kept, which were dropped, and which were written to."""
@@ -89,7 +91,7 @@ def write_to_it(block):
     """Get the buffer, and write to it."""
     mine = block.get(block)
     BUG_ON(not isinstance(mine, int), f"get_buffer() returned {mine!r}, and that is no buffer")
-    test_and_set_bit(mine, block, "written")
+    set_bit(mine, block, "written")
 
 
 ONE_FOR_ALL = Condition(
@@ -125,8 +127,9 @@ def your_reading(function: Any) -> Figure:
     """Run two tasks that want the block at once, and show who holds the lock when."""
     if blank_line(function) is not None:
         return Note("A blank is left in get_buffer. Your own run will stand here.")
-    scenario = Scenario("reading", lambda: Block(function), dict.fromkeys("ab", write_to_it))
+    make = wanted_by("reading", "ab")
     try:
+        scenario = make(SimpleNamespace(get_buffer=function))
         return LockBars(run(scenario, TakingTurns(), record=True), "lock")
     except Exception as problem:
         return Note(f"I could not draw this run: {type(problem).__name__}: {problem}")
@@ -176,6 +179,17 @@ MUTANTS = {
     "the wrong one dropped": _wrong(
         "you drop the buffer that everybody uses, and not the one that came too late.",
         ("block.drop(mine)", "block.drop(block.buffer)"),
+    ),
+    "always dropped": _wrong(
+        "the buffer that everybody is to use is dropped as well.",
+        ("        else:\n            block.drop(mine)\n", "        block.drop(mine)\n"),
+    ),
+    "given back too early": _wrong(
+        "the lock is given back in the `if`, and `buffer` is looked at after that.",
+        (
+            "            block.drop(mine)\n",
+            "            block.drop(mine)\n        block.lock.unlock()\n",
+        ),
     ),
     "its own": _wrong(
         "whoever comes too late goes on with a buffer of its own, which it has dropped.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...explore import Condition, Scenario, run
+from ...explore import Condition, Scenario, replay, run
 from ...sim import (
     BUG_ON,
     Completion,
@@ -68,7 +68,7 @@ class Account(Struct):
 class Bank(Struct):
     """Three accounts, and how money is moved."""
 
-    def __init__(self, transfer: Callable[..., Any]) -> None:
+    def __init__(self, transfer: Any) -> None:
         """Open the bank."""
         super().__init__()
         self.x, self.y, self.z = Account("x", 1), Account("y", 2), Account("z", 3)
@@ -79,14 +79,24 @@ class Bank(Struct):
         return {name: getattr(self, name).snapshot()["balance"] for name in "xyz"}
 
 
-def source_first(source, target, amount):
-    """Lock the account that pays, then the one that is paid."""
-    source.lock.lock()
-    target.lock.lock()
-    source.balance -= amount
-    target.balance += amount
-    target.lock.unlock()
-    source.lock.unlock()
+def pay_y(bank):
+    """Pay y from x: lock the one that pays, then the one that is paid."""
+    bank.x.lock.lock()
+    bank.y.lock.lock()
+    bank.x.balance -= 10
+    bank.y.balance += 10
+    bank.y.lock.unlock()
+    bank.x.lock.unlock()
+
+
+def pay_x(bank):
+    """Do the same, the other way round."""
+    bank.y.lock.lock()
+    bank.x.lock.lock()
+    bank.y.balance -= 20
+    bank.x.balance += 20
+    bank.x.lock.unlock()
+    bank.y.lock.unlock()
 
 
 def x_to_y(bank):
@@ -125,8 +135,15 @@ def bank_of(name: str, transfer: Any, tasks: Mapping[str, Any], lockdep: bool = 
 
 
 ASLEEP = Scenario("asleep", Disk, {"a": read_block, "disk": disk})
-CROSSED = bank_of("crossed", source_first, {"a": x_to_y, "b": y_to_x})
-STUCK = bank_of("stuck", source_first, {"a": x_to_y, "b": y_to_x}, lockdep=False)
+CROSSED = bank_of("crossed", None, {"a": pay_y, "b": pay_x})
+STUCK = bank_of("stuck", None, {"a": pay_y, "b": pay_x}, lockdep=False)
+
+
+def what_lockdep_says() -> str:
+    """Run the schedule in which nobody meets anybody."""
+    found = replay(CROSSED, "aaaab")
+    return "it reports a bug" if found.bug is not None else "nothing, both are done"
+
 
 # -- with the reader's locks -----------------------------------------------------------------------
 
@@ -186,6 +203,14 @@ def shelf(
     """Make the program of these tasks, with the reader's lock."""
     done = Condition(f"book == {books}", lambda shelf: shelf.book == books)
     return lambda my: Scenario(name, lambda: Shelf(getattr(my, lock)()), tasks, [done])
+
+
+def how_it_waits(my: Built) -> str:
+    """Tell what a task does that finds the mutex taken."""
+    scenario = shelf("meeting", "Mutex", dict.fromkeys("ab", add_one), 2)(my)
+    trace = run(scenario, TakingTurns(), record=True).trace
+    assert trace is not None
+    return "it spins" if any(event.kind == "spin" for event in trace.events) else "it sleeps"
 
 
 def your_order(transfer: Any) -> Figure:

@@ -83,12 +83,13 @@ class Report:
     def _headline(self) -> str:
         if self.failure is not None:
             return f"FAIL: {self.failure.verdict()}"
-        meaning = _MEANING[self.verdict.name].format(self.verdict.number)
+        number = self.verdict.number
+        meaning = _MEANING[self.verdict.name].format(number, s="" if number == 1 else "s")
         return f"{self.verdict}: {meaning} Tried: {self.stats.tell(self.counted)}."
 
 
 _MEANING = {
     "PASS": "no schedule goes wrong.",
-    "PASS_BOUNDED": "no schedule with at most {} preemptions goes wrong. That is not every one.",
+    "PASS_BOUNDED": "no schedule with at most {} preemption{s} goes wrong. That is not every one.",
     "SAMPLED": "none of {} schedules goes wrong. There are more, so that is no proof.",
 }

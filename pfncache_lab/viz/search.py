@@ -32,7 +32,7 @@ STYLE = """<style>
 .pfn-search .lead path{stroke-width:6}
 .pfn-search .now text{font-weight:bold}
 .pfn-search .open path{stroke-dasharray:2 3}
-.pfn-search .pale{opacity:0.2}
+.pfn-search .pale{opacity:0.3}
 </style>"""
 
 LEGEND = (

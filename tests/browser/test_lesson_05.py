@@ -47,14 +47,17 @@ def test_a_bar_shows_that_nobody_sleeps_with_the_lock(lesson):
     film.locator(".pfn-controls").focus()
     lesson.keyboard.press("End")
     says(film.locator(".pfn-caption"), "Step 15 of 15")
-    held = film.locator("rect.lock").evaluate_all(
-        "bars => bars.map(bar => Number(bar.parentNode.dataset.step))"
+    bars = film.locator("rect.lock").evaluate_all(
+        "bars => bars.map(bar => [Number(bar.getAttribute('x')), bar.parentNode.dataset.step])"
     )
-    asleep = film.locator("g[data-step]", has_text="lock disk").evaluate_all(
-        "steps => steps.map(step => Number(step.dataset.step))"
-    )
-    assert len(held) == 12
-    assert len(asleep) == 2
+    left = min(x for x, _ in bars)
+    held_by_a = {int(step) for x, step in bars if x == left}
+    held_by_b = {int(step) for x, step in bars if x != left}
+    asleep = film.locator("g[data-step]", has=lesson.get_by_text("lock disk", exact=True))
+    assert asleep.evaluate_all("steps => steps.map(step => step.dataset.step)") == ["4", "7"]
+    assert (len(held_by_a), len(held_by_b)) == (5, 7)
+    assert 4 not in held_by_a
+    assert 7 not in held_by_b
 
 
 def test_a_wrong_mutex_is_recognized_and_the_right_answers_pass(lesson):

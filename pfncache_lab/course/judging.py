@@ -26,6 +26,9 @@ INCORRECT = "incorrect"
 LONGEST = 48
 """Lines of a two-CPU table; a run that never ends would fill a hundred screens."""
 
+FIRST, LAST = 12, 6
+"""Lines of a longer one that are shown: by then it has gone round twice."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -138,9 +141,9 @@ def _still(shown: Shown | None) -> Figure | None:
         return show(shown) if shown is not None else None
     table = shown.trace.table().splitlines()
     if len(table) > LONGEST:
-        gone = len(table) - LONGEST
+        gone = len(table) - FIRST - LAST
         middle = f"      (… {gone} lines more: they go round and round)"
-        return Note("\n".join([*table[: LONGEST - 8], middle, *table[-8:]]), code=True)
+        return Note("\n".join([*table[:FIRST], middle, *table[-LAST:]]), code=True)
     if has_frames(shown):
         return film(shown)
     picture = draw_timeline(shown.trace, None, first_line(shown))

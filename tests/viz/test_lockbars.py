@@ -71,7 +71,7 @@ def test_a_bar_is_pale_until_its_step_and_nothing_moves():
 
 
 def test_a_lock_of_the_machine_says_itself_when_it_is_taken():
-    assert held(READING, "aabaab", "lock") == ["a from step 1 to 2", "b from step 3 to 6"]
+    assert held(READING, "aabaab", "block.lock") == ["a from step 1 to 2", "b from step 3 to 6"]
 
 
 def test_nobody_sleeps_with_the_lock():
@@ -79,7 +79,7 @@ def test_nobody_sleeps_with_the_lock():
     sleeps = 0
     for run in every_schedule(READING, 1):
         trace = replay(READING, run.schedule).trace
-        bars = holds(trace, "lock")
+        bars = holds(trace, "block.lock")
         for event in trace.events:
             if event.text == "lock disk":
                 sleeps += 1

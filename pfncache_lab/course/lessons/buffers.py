@@ -52,7 +52,6 @@ class Block(Struct):
     """A block of the disk. Its buffers are numbers; one of them is kept, under `lock`."""
 
     lock = SpinLock()
-    disk = Mutex()
     buffer = shared(None, guarded_by="lock")
     reads = shared(0, guarded_by="disk")
     dropped = marked(0)
@@ -60,7 +59,8 @@ class Block(Struct):
 
     def __init__(self, get: Any) -> None:
         """Set up with the block on the disk only."""
-        super().__init__()
+        super().__init__("block")
+        self.disk = Mutex("disk")
         self.get = get
 
     def read(self):
@@ -130,7 +130,7 @@ def your_reading(function: Any) -> Figure:
     make = wanted_by("reading", "ab")
     try:
         scenario = make(SimpleNamespace(get_buffer=function))
-        return LockBars(run(scenario, TakingTurns(), record=True), "lock")
+        return LockBars(run(scenario, TakingTurns(), record=True), "block.lock")
     except Exception as problem:
         return Note(f"I could not draw this run: {type(problem).__name__}: {problem}")
 

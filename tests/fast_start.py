@@ -8,6 +8,7 @@ And nbval runs the notebooks where they lie: a contributor's own record there mu
 they print.
 """
 
+import atexit
 import os
 import sys
 import tempfile
@@ -15,4 +16,5 @@ import tempfile
 sys.modules.setdefault("rfc3987_syntax", None)
 
 _folder = tempfile.TemporaryDirectory()
+atexit.register(_folder.cleanup)
 os.environ["PFNCACHE_LAB_FOLDER"] = _folder.name

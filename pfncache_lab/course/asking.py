@@ -127,7 +127,9 @@ def observed(what: str, action: Callable[[], Any], files: set[str]) -> Any:
         if isinstance(error, KeyboardInterrupt) and listener is None:
             raise  # the reader has pressed the stop button; nobody does that to a process apart
         kind = "ended with" if isinstance(error, KernelBug) else "raised"
-        raise Incorrect(f"{what} {kind} {named(error)}{where(error, files)}") from None
+        raise Incorrect(
+            f"{what} {kind} {named(error).removesuffix('.')}{where(error, files)}"
+        ) from None
 
 
 def short(value: object) -> str:

@@ -27,6 +27,9 @@ INCORRECT = "incorrect"
 LONGEST = 48
 """Steps of a two-CPU table; a run that never ends would fill a hundred screens."""
 
+FIRST, LAST = 12, 6
+"""Lines of a longer one that are shown: by then it has gone round twice."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -169,8 +172,8 @@ def _still(shown: Shown | None) -> Figure | None:
     table = shown.trace.table(WIDEST)
     if len(shown.trace.events) > LONGEST:
         lines = table.splitlines()
-        middle = f"      (… {len(lines) - LONGEST} lines more: they go round and round)"
-        return Note("\n".join([*lines[: LONGEST - 8], middle, *lines[-8:]]), code=True)
+        middle = f"      (… {len(lines) - FIRST - LAST} lines more: they go round and round)"
+        return Note("\n".join([*lines[:FIRST], middle, *lines[-LAST:]]), code=True)
     if has_frames(shown):
         return Album([Note(table, code=True), film(shown)], table)
     picture = draw_timeline(shown.trace, None, first_line(shown))

@@ -21,7 +21,8 @@ class Replay:
         self._next = 0
         self._names = {key: name for name, key in keys.items()}
         if strangers := sorted(set(self._steps) - set(self._names)):
-            tasks = " and ".join(_with_key(name, key) for name, key in keys.items())
+            *others, last = (_with_key(name, key) for name, key in keys.items())
+            tasks = f"{', '.join(others)} and {last}" if others else last
             raise BadSchedule(f"There is no task {strangers[0]!r} here; the tasks are {tasks}.")
 
     def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:

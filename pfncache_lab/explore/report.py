@@ -92,11 +92,12 @@ class Report:
     @property
     def meaning(self) -> str:
         """Say what it means that nothing has gone wrong."""
-        return _MEANING[self.verdict.name].format(self.verdict.number)
+        number = self.verdict.number
+        return _MEANING[self.verdict.name].format(number, s="" if number == 1 else "s")
 
 
 _MEANING = {
     "PASS": "no schedule goes wrong.",
-    "PASS_BOUNDED": "no schedule with at most {} preemptions goes wrong. That is not every one.",
+    "PASS_BOUNDED": "no schedule with at most {} preemption{s} goes wrong. That is not every one.",
     "SAMPLED": "none of {} schedules goes wrong. There are more, so that is no proof.",
 }

@@ -174,7 +174,7 @@ class ModelError(Exception):
 
 
 NOT_DETERMINED = (
-    "Something in the program is not determined by the schedule: random, time, a set's order, or "
-    "what a run leaves behind in a global."
+    "Something in the program is not determined by the schedule: random, time, id(), a set's "
+    "order, or what a run leaves behind in a global."
 )
 """Why the same schedule has not done the same again."""

@@ -1,8 +1,8 @@
-"""lockbars.py: who holds a lock of the reader's own making, as a bar beside the task's steps.
+"""lockbars.py: who holds a lock, as a bar beside the task's steps.
 
-The machine does not know that a word in memory is a lock. So the bars go by what the word shows: a
-task holds it from the step that sets it to the step that clears it. Two bars side by side are two
-holders, which no lock may have.
+A lock of the machine says when it is taken. Of the reader's own making the machine does not know
+that it is a lock. There the bars go by what the word shows: a task holds it from the step that sets
+it to the step that clears it. Two bars side by side are two holders, which no lock may have.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from ..explore import Run
-from ..sim import Event, Trace
+from ..sim import Event, State, Trace
 from .figure import Figure
 from .stepper import captions, first_line, recorded, text_of
 from .theme import task_color
@@ -41,7 +41,7 @@ class LockBars(Figure):
     """A run as a film, with a bar for each task that holds the word `field`."""
 
     def __init__(self, run: Run, field: str = "locked") -> None:
-        """Make a film of `run`; `field` names the word of its shared state that is the lock."""
+        """Make a film of `run`; `field` names the lock, or the word that is one."""
         trace = recorded(run)
         found = holds(trace, field)
         super().__init__(
@@ -59,25 +59,27 @@ def holds(trace: Trace, field: str) -> list[Hold]:
     found = []
     for event in trace.events:
         before = trace.start if event.step == 1 else trace.events[event.step - 2].state
-        if not _writes(event, field, before[field]):
-            continue
-        if event.state[field]:
+        takes = _takes(event, field, before)
+        if takes:
             open_.setdefault(event.task, event.step)
-        elif event.task in open_:
+        elif takes is False and event.task in open_:
             found.append(Hold(event.task, open_.pop(event.task), event.step, True))
     end = len(trace.events)
     found += [Hold(task, first, end, False) for task, first in open_.items()]
     return sorted(found, key=lambda hold: hold.first)
 
 
-def _writes(event: Event, field: str, before: object) -> bool:
-    """Tell whether this step has taken the word or given it back.
+def _takes(event: Event, field: str, before: State) -> bool | None:
+    """Tell whether this step takes the lock (True), gives it back (False), or does neither.
 
-    A store always does. What looks and sets in one step has taken a word that was clear.
+    A store to a word always does. What looks and sets in one step has taken a word that was clear.
     """
+    if event.kind in ("lock", "unlock"):
+        return event.kind == "lock" if event.text == f"{event.kind} {field}" else None
     if f" {field} " not in event.text or event.kind not in ("store", "change", "cmpxchg"):
-        return False
-    return event.kind == "store" or before != event.state[field]
+        return None
+    changes = event.kind == "store" or before[field] != event.state[field]
+    return bool(event.state[field]) if changes else None
 
 
 def both(found: list[Hold]) -> list[tuple[int, int]]:

@@ -32,13 +32,16 @@ STYLE = """<style>
 .pfn-search .lead path{stroke-width:6}
 .pfn-search .now text{font-weight:bold}
 .pfn-search .open path{stroke-dasharray:2 3}
-.pfn-search .pale{visibility:hidden}
+.pfn-search .pale{opacity:0.3}
 </style>"""
 
 LEGEND = (
     '<div class="pfn-legend" style="padding:2px 4px;font-size:90%">'
-    "Thick: the prefix. Bold: on by itself. Thin: an earlier run. Dotted: not run yet.</div>"
+    "Thick: the prefix. Bold: on by itself. Thin: an earlier run. Dotted: not run yet. "
+    "Faint: not known yet.</div>"
 )
+
+HOW = "Click Forward, or click here and press →."
 
 PALE, OPEN, NOW, LEAD, WALKED = "pale", "open", "now", "now lead", ""
 """How a part looks: not known yet; known, not walked; on the path of this run, on the part of it
@@ -114,7 +117,7 @@ def looks(runs: Sequence[Followed]) -> dict[str, list[str]]:
 
 def captions(runs: Sequence[Followed]) -> list[str]:
     """Say in words what happens at each step of the film."""
-    said = [f"Nothing has been run. The first of {len(runs)} runs has an empty prefix."]
+    said = [f"Nothing has been run. The first of {len(runs)} runs has an empty prefix. {HOW}"]
     walked: set[str] = set()
     known: list[str] = []
     for number, one in enumerate(runs, 1):

@@ -165,7 +165,7 @@ class _Frame:
         color = task_color(self.trace.tasks, event.task)
         dash = ' stroke-dasharray="4 3"' if event.kind == "spin" else ""
         changed = self.trace.changed(event)
-        stores = event.kind in STORES or (event.kind == "cmpxchg" and changed)
+        stores = event.kind in STORES or (event.kind == "cmpxchg" and _found_it(event))
         fill = f'fill="{color}" fill-opacity="0.4"' if stores else 'class="hollow"'
         round_ = 4 if event.kind in MEMORY else BOX // 2
         height = BOX + self.more(event.step)
@@ -239,6 +239,15 @@ def _group(step: int, at: int) -> str:
     """Open a group of what belongs to `step`, in a picture of step `at`."""
     kind = "pale" if step > at else "now" if step == at else ""
     return f'<g class="{kind}" data-step="{step}">'
+
+
+def _found_it(event: Event) -> bool:
+    """Tell whether a cmpxchg has stored: what was there is what it expected.
+
+    That a field has changed would not do: somebody else may have changed it since the last step.
+    """
+    what, _, was = event.text.rpartition(", was ")
+    return what.rpartition(" → ")[0].endswith(f" {was}")
 
 
 def _field(name: str, value: object) -> str:

@@ -33,6 +33,33 @@ def test_a_deadlock_is_made_by_clicking_and_by_typing(lesson):
     says(board.locator(".pfn-status"), "You won: ba breaks it.")
 
 
+def test_a_bar_shows_that_nobody_sleeps_with_the_lock(lesson):
+    reading = LESSON.exercises[2]
+    fill(lesson, "05.3", answer_source(reading, reading.mutants["asleep with the lock"].answer))
+    run_all(lesson)
+    card = lesson.locator(".pfn-outcome").nth(2)
+    says(card, "[incorrect] 05.3 Asleep with the lock")
+    says(card, "reads the disk with the spinlock in its hands")
+    fill(lesson, "05.3", reference_source(reading))
+    run_all(lesson)
+    film = lesson.locator(".pfn-figure", has=lesson.locator("rect.lock"))
+    film.scroll_into_view_if_needed()
+    film.locator(".pfn-controls").focus()
+    lesson.keyboard.press("End")
+    says(film.locator(".pfn-caption"), "Step 15 of 15")
+    bars = film.locator("rect.lock").evaluate_all(
+        "bars => bars.map(bar => [Number(bar.getAttribute('x')), bar.parentNode.dataset.step])"
+    )
+    left = min(x for x, _ in bars)
+    held_by_a = {int(step) for x, step in bars if x == left}
+    held_by_b = {int(step) for x, step in bars if x != left}
+    asleep = film.locator("g[data-step]", has=lesson.get_by_text("lock disk", exact=True))
+    assert asleep.evaluate_all("steps => steps.map(step => step.dataset.step)") == ["4", "7"]
+    assert (len(held_by_a), len(held_by_b)) == (5, 7)
+    assert 4 not in held_by_a
+    assert 7 not in held_by_b
+
+
 def test_a_wrong_mutex_is_recognized_and_the_right_answers_pass(lesson):
     wrong = LESSON.exercises[1].mutants["look, then queue"]
     fill(lesson, "05.2", answer_source(LESSON.exercises[1], wrong.answer))
@@ -45,7 +72,7 @@ def test_a_wrong_mutex_is_recognized_and_the_right_answers_pass(lesson):
     run_all(lesson)
     for number, exercise in enumerate(LESSON.exercises):
         says(lesson.locator(".pfn-outcome").nth(number), f"[passed] {exercise.id}")
-    says(lesson.locator(".pfn-note").last, "All 3 exercises of this lesson passed.")
+    says(lesson.locator(".pfn-note").last, "All 4 exercises of this lesson passed.")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])

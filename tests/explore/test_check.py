@@ -164,7 +164,9 @@ def test_tasks_may_have_names_and_go_by_letters():
     program = make({"vcpu0": add, "vcpu1": add, "notifier": add, "v": add})
     assert list(program.keys.values()) == ["c", "p", "n", "v"]
     assert len(replay(program, "ccppnnvv").schedule) == 8
-    with pytest.raises(BadSchedule, match=r"no task 'a' here; the tasks are c \(vcpu0\) and p \("):
+    with pytest.raises(
+        BadSchedule, match=r"no task 'a' here; the tasks are c \(vcpu0\), p \(vcpu1\), "
+    ):
         replay(program, "a")
 
 

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 from pfncache_lab import explore, replay
+from pfncache_lab.course.lessons.buffers import get_buffer, wanted_by, your_reading
 from pfncache_lab.course.lessons.counting import LOCKED, PATIENT, TWICE, meeting
 from pfncache_lab.course.lessons.lesson_00 import FLAG
 from pfncache_lab.course.lessons.lesson_04 import SpinLock
-from pfncache_lab.viz import LockBars, draw_lock_bars
+from pfncache_lab.explore import every_schedule
+from pfncache_lab.viz import LockBars, draw_lock_bars, draw_timeline
 from pfncache_lab.viz.lockbars import both, holds
+
+READING = wanted_by("reading", "ab")(SimpleNamespace(get_buffer=get_buffer))
 
 
 def held(scenario, schedule, field="locked"):
@@ -26,6 +31,12 @@ def test_an_attempt_that_fails_takes_nothing():
 
 def test_whoever_has_not_given_it_back_holds_it_to_the_end():
     assert held(LOCKED, "ab") == ["a from step 1 on"]
+
+
+def test_an_attempt_that_fails_is_drawn_as_a_look():
+    """Goal: only what stores is filled. Method: a has stored to another field in between."""
+    assert draw_timeline(replay(LOCKED, "a").trace).count('fill-opacity="0.4"') == 1
+    assert draw_timeline(replay(LOCKED, "ab").trace).count('fill-opacity="0.4"') == 1
 
 
 def test_a_store_takes_a_word_that_is_taken():
@@ -57,6 +68,29 @@ def test_a_bar_is_pale_until_its_step_and_nothing_moves():
     pale = [len(re.findall(r'<g class="pale" data-step="\d"><rect class="lock', s)) for s in drawn]
     assert pale == sorted(pale, reverse=True)
     assert pale[0] > pale[-1] == 0
+
+
+def test_a_lock_of_the_machine_says_itself_when_it_is_taken():
+    assert held(READING, "aabaab", "block.lock") == ["a from step 1 to 2", "b from step 3 to 6"]
+
+
+def test_nobody_sleeps_with_the_lock():
+    """Goal: no bar reaches through a sleep of its task. Method: each run with few preemptions."""
+    sleeps = 0
+    for run in every_schedule(READING, 1):
+        trace = replay(READING, run.schedule).trace
+        bars = holds(trace, "block.lock")
+        for event in trace.events:
+            if event.text == "lock disk":
+                sleeps += 1
+                mine = [hold for hold in bars if hold.task == event.task]
+                assert not [hold for hold in mine if hold.first < event.step < hold.last]
+    assert sleeps > 10
+
+
+def test_the_readers_own_reading_is_drawn_and_what_cannot_be_is_said():
+    assert your_reading(get_buffer).text.count("from step") == 4
+    assert "is no buffer" in your_reading(lambda block: None).text
 
 
 def test_the_text_twin_says_it_too():

@@ -142,8 +142,8 @@ def _patient_kept(run: Run) -> str:
 
 def _twice_kept(run: Run) -> str:
     return (
-        "gift: no two tasks are inside at once. The second store of a does harm only while "
-        "somebody else holds the word, and only if a third task comes for it then."
+        "gift: nobody meets anybody at the counter. The second store of a does harm while somebody "
+        "else is inside, and a third task comes for the word then."
     )
 
 
@@ -175,6 +175,8 @@ def check_every_one(answer: Any) -> Correct:
     for item in answer:
         if not isinstance(item, str):
             raise Incorrect(f"A schedule is a string; your list holds {short(item)}.")
+    if not answer:
+        raise Incorrect("The list is empty. Which of the two may come first?")
     runs = [_replayed(item) for item in answer]
     seen = Counts(one.schedule for one in runs)
     if again := [schedule for schedule, number in seen.items() if number > 1]:
@@ -356,7 +358,7 @@ LESSON = Lesson(
             answer=("steal", "gift"),
             stub='steal = "____"\ngift = "____"',
             check=check_both,
-            reference=lambda: {"steal": first_break(PATIENT)(), "gift": first_break(TWICE)()},
+            reference=lambda: {"steal": first_break(PATIENT)(), "gift": "aabac"},
             hints=(
                 "In both, three tasks matter: one that has held the word, and two that want it.",
                 "patient: let b wait, let a give the word back, and let b see the 0. Then do not "
@@ -371,12 +373,12 @@ LESSON = Lesson(
                     {"steal": "abaaabbbbbcccc"}, "come in by the front door in between?"
                 ),
                 "stops half-way": Mutant({"steal": "aab"}, "steal: 'aab' stops before"),
-                "harmless gift": Mutant({"gift": "aaabbcc"}, "gift: no two tasks are inside"),
+                "harmless gift": Mutant({"gift": "aaabbcc"}, "gift: nobody meets anybody"),
                 "nobody waits": Mutant({"gift": "aabacbbcc"}, "gift: "),
                 "a stranger": Mutant({"gift": "aad"}, "gift: There is no task 'd' here"),
                 "a list": Mutant({"gift": ["a", "a"]}, "gift: A schedule is a string"),
             },
-            alternatives=[{"gift": "aabac"}],
+            alternatives=[{"gift": first_break(TWICE)()}],
         ),
         Exercise(
             id="04.3",
@@ -410,6 +412,7 @@ LESSON = Lesson(
                 "twice the same": Mutant(["aabb", "v1:a2.b2"], "more than once"),
                 "a number": Mutant(4, "should be a list of schedules; it is 4"),
                 "one string": Mutant("aabb", "should be a list of schedules"),
+                "nothing": Mutant([], "The list is empty"),
                 "numbers": Mutant([1, 2], "A schedule is a string"),
             },
             alternatives=[

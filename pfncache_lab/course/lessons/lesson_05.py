@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ...explore import Scenario, replay
+from ...explore import Scenario
 from ...sim import (
     Completion,
     SpinLock,
@@ -21,6 +21,7 @@ from ...sim import (
 )
 from ..authoring import edited
 from ..exercise import Built, Case, Exercise, Lesson, Mutant, Prediction, Program
+from .buffers import GET_BUFFER
 from .sharing import (
     ASLEEP,
     CROSSED,
@@ -32,9 +33,11 @@ from .sharing import (
     audit,
     bank_of,
     by_comparing,
+    how_it_waits,
     meet,
     read,
     shelf,
+    what_lockdep_says,
     write,
     x_to_y,
     y_to_x,
@@ -165,7 +168,7 @@ class Mutex(Struct):
         self.guard.unlock()
 
 
-# -- 05.3: an order --------------------------------------------------------------------------------
+# -- 05.4: an order --------------------------------------------------------------------------------
 
 
 def transfer(source, target, amount):
@@ -204,12 +207,6 @@ def _paid(my: Built) -> str:
 SORTED = "sorted((source, target), key=lambda account: account.number)"
 
 
-def what_lockdep_says() -> str:
-    """Run the schedule in which nobody meets anybody."""
-    found = replay(CROSSED, "aaaab")
-    return "it reports a bug" if found.bug is not None else "nothing, both are done"
-
-
 QUEUE = """        mine = Completion("my turn")
         self.waiters = (*self.waiters, mine)
         self.guard.unlock()
@@ -234,7 +231,7 @@ LESSON = Lesson(
         Exercise(
             id="05.1",
             title="Readers together, writers alone",
-            minutes=14,
+            minutes=12,
             dots=3,
             spec=(
                 "`count` counts the readers; -1 is a writer. (1) `read_lock()` counts up from what "
@@ -277,8 +274,38 @@ LESSON = Lesson(
                         "                self.count = readers + 1\n                return",
                     ),
                 ),
-                "waits for the writer only": _rw(
+                "the readers not seen": _rw(
                     "a writer waits for the other writers, and not for readers.",
+                    (
+                        'while cmpxchg(self, "count", 0, -1) != 0:',
+                        "while (seen := self.count) < 0 or "
+                        'cmpxchg(self, "count", seen, -1) != seen:',
+                    ),
+                ),
+                "in first, asks later": _rw(
+                    "a reader counts itself in first, and asks afterwards: in between the writer's "
+                    "-1 is a 0, and nobody sees the writer.",
+                    (
+                        """        while True:
+            readers = self.count
+            if readers >= 0 and cmpxchg(self, "count", readers, readers + 1) == readers:
+                return
+            cpu_relax()""",
+                        """        while fetch_add(self, "count", 1) < 0:
+            fetch_add(self, "count", -1)
+            cpu_relax()""",
+                    ),
+                ),
+                "no way out": _rw(
+                    "a reader is in, and goes round again: the loop has no way out.",
+                    ("                return", "                pass"),
+                ),
+                "no cpu_relax": _rw(
+                    "a reader that waits does not say so.",
+                    ("                return\n            cpu_relax()", "                return"),
+                ),
+                "sets in two steps": _rw(
+                    "a writer looks and sets in two steps.",
                     (
                         'while cmpxchg(self, "count", 0, -1) != 0:\n            cpu_relax()',
                         "while self.count < 0:\n            cpu_relax()\n        self.count = -1",
@@ -320,6 +347,14 @@ LESSON = Lesson(
             answer="Mutex",
             stub=MUTEX_STUB,
             reference=lambda: Mutex,
+            cases=[
+                Case(
+                    "b wants the mutex while a has it",
+                    how_it_waits,
+                    "it sleeps",
+                    "that is what a mutex is for",
+                ),
+            ],
             programs=[
                 Program(shelf("two tasks", "Mutex", dict.fromkeys("ab", add_one), 2), runs=12),
                 Program(
@@ -333,6 +368,13 @@ LESSON = Lesson(
                     "the guard is given back between the look and the queue. The one who holds "
                     "the mutex leaves in between, and finds nobody to wake.",
                     (QUEUE, "        self.guard.unlock()\n        self.guard.lock()\n" + QUEUE),
+                ),
+                "spins": _mutex(
+                    "a task that waits looks again and again, and does not sleep.",
+                    (
+                        f"{QUEUE}        wait_for_completion(mine)\n",
+                        "        self.guard.unlock()\n        cpu_relax()\n        self.lock()\n",
+                    ),
                 ),
                 "wakes nobody": _mutex("nobody is woken.", ("            complete(first)\n", "")),
                 "handed over and free": _mutex(
@@ -376,10 +418,11 @@ LESSON = Lesson(
             "locking/mutex.c).",
             out_of_scope="Not asked for: a trylock, and spinning for a while before the sleep.",
         ),
+        GET_BUFFER,
         Exercise(
-            id="05.3",
+            id="05.4",
             title="One order",
-            minutes=10,
+            minutes=8,
             dots=2,
             spec=(
                 "Write `transfer` so that it takes both locks, moves the money, and gives both "
@@ -413,8 +456,8 @@ LESSON = Lesson(
                     ("account.number", "-account.number"),
                 ),
                 "by balance": _order(
-                    "the order is that of the balances: they change, and looking at them needs "
-                    "the locks.",
+                    "a balance is looked at without its lock. (An order by balance needs that, and "
+                    "balances change.)",
                     ("account.number", "account.balance"),
                 ),
                 "one lock only": _order(

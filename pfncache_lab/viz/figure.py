@@ -13,7 +13,7 @@ import html
 import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 
@@ -89,4 +89,4 @@ class Note(Figure):
         return f'<div class="pfn-note">{prose(self.text)}</div>'
 
 
-_PLAYER = resources.files(__package__).joinpath("player.js").read_text(encoding="utf-8")
+_PLAYER = Path(__file__).with_name("player.js").read_text(encoding="utf-8")

@@ -18,11 +18,13 @@ import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from multiprocessing.connection import Connection, Pipe
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..sim import limits
 from . import asking
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 T = TypeVar("T")
 
@@ -52,6 +54,8 @@ def apart(work: Callable[[], T]) -> T:
     """
     if not FORKS:
         return work()
+    from multiprocessing import Pipe  # brings sockets and more, which only a check needs
+
     reading, writing = Pipe(duplex=False)
     sys.stdout.flush()
     sys.stderr.flush()

@@ -58,7 +58,8 @@ class Lock(Named):
         task = running.executing()
         if not self.spins and task.context.why_atomic():
             might_sleep(f"take the sleeping lock {self.name}")
-        wish = self._wish(steps.take.shared, subclass)
+        order_class = f"{self.order_class}/{subclass}" if subclass else self.order_class
+        wish = Hold(self, steps.take.shared, order_class, program_frame(2))
         if task.context.held and (mine := task.context.hold(self)):
             running.report(
                 RecursiveLock(_RECURSIVE.format(task.name, self.name, wish.site, mine.since()))
@@ -77,7 +78,8 @@ class Lock(Named):
         """Take the lock if nobody has to be waited for; no deadlock can come of that."""
         if (running := self._machine()) is None:
             return True
-        task, wish = running.executing(), self._wish(steps.take.shared, 0)
+        task = running.executing()
+        wish = Hold(self, steps.take.shared, self.order_class, program_frame(2))
         if not running.step(steps.attempt()):
             return False
         if (lockdep := running.lockdep) and self.spins and (bug := lockdep.takes(task, wish)):
@@ -107,10 +109,6 @@ class Lock(Named):
             running.report(BadUnlock(irq_mismatch(self, task, hold)))
         if enable_irqs:
             local_irq_enable()
-
-    def _wish(self, shared: bool, subclass: int) -> Hold:
-        order_class = f"{self.order_class}/{subclass}" if subclass else self.order_class
-        return Hold(self, shared, order_class, program_frame(3))
 
     # -- the sentences -------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import html
 import json
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 
@@ -102,4 +102,4 @@ class Album(Figure):
         return "".join(figure.html() for figure in self._figures)
 
 
-_PLAYER = resources.files(__package__).joinpath("player.js").read_text(encoding="utf-8")
+_PLAYER = Path(__file__).with_name("player.js").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import re
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -218,7 +219,8 @@ def test_addresses_where_nothing_is():
         store(kmap(s.ram.zero_page), b"abc")
 
     def no_page(s):
-        put_page(get_user_pages_unlocked(s.mm, 0x1000))
+        page: Any = get_user_pages_unlocked(s.mm, 0x1000)
+        put_page(page)
 
     assert said(Oops, task=null) == (
         "task loads 2 bytes at address 0x8 (line N of null(): `load(NULL + 8, 2)`): that is a NULL "
@@ -242,9 +244,8 @@ def test_addresses_where_nothing_is():
         "time that you have mapped."
     )
     assert said(Oops, task=no_page) == (
-        "task hands over -14 where a page is wanted (line N of no_page(): "
-        "`put_page(get_user_pages_unlocked(s.mm, 0x1000))`). A lookup that fails returns None, or "
-        "a negative error: look before you use it."
+        "task hands over -14 where a page is wanted (line N of no_page(): `put_page(page)`). "
+        "A lookup that fails returns None, or a negative error: look before you use it."
     )
     assert "runs past the end of the page" in said(Oops, task=across)
     assert "the page of zeroes, which all share" in said(Oops, task=zeroes)

@@ -1,4 +1,4 @@
-"""too_late.py: two ways to be too late, exercise 03.3: a page that is freed, and one that is lost."""
+"""too_late.py: two ways to be too late, exercise 03.3: a page is freed, or its place is lost."""
 
 from __future__ import annotations
 

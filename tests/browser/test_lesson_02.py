@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pfncache_lab.course.lab import reference_source
+from pfncache_lab.course.lab import answer_source, reference_source
 from pfncache_lab.course.lessons.lesson_02 import LESSON
 from tests.browser.test_lesson_00 import cells, fill, lowest_contrast, says, serious_violations
 from tests.browser.test_lesson_01 import run_all
@@ -48,6 +48,14 @@ def test_a_wrong_answer_is_named_and_lights_a_wrong_way(lesson):
     run_all(lesson)
     says(lesson.locator(".pfn-outcome").first, "the frame after the last one belongs to nobody")
     says(lesson.locator(".pfn-map .code"), "gpa 0x12_000 → gfn 0x12, offset 0x0 → slot 0")
+
+
+def test_an_update_that_is_too_early_is_told_and_drawn(lesson):
+    exercise = LESSON.exercises[3]
+    fill(lesson, "02.4", answer_source(exercise, exercise.mutants["no bit"].answer))
+    run_all(lesson)
+    says(lesson.locator(".pfn-outcome").nth(3), "when the new number is published at once")
+    says(lesson.locator(".pfn-dot text"), "✗ the new slots; somebody may still read the old ones")
 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])

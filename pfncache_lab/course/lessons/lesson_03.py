@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...explore import Condition, Run, Scenario, find_bug, replay
+from ...explore import Condition, Scenario, find_bug, replay
 from ...kvm import pfn as kvm_pfn
 from ...kvm.kvm_types import (
     KVM_PFN_ERR_FAULT,
@@ -31,8 +31,8 @@ from ...mm import (
     put_page,
     store,
 )
-from ..authoring import breaks, edited, first_break
-from ..exercise import Correct, Exercise, Lesson, Mutant, Prediction, Program
+from ..authoring import edited
+from ..exercise import Exercise, Lesson, Mutant, Prediction, Program
 from ..host import (
     CASES,
     HELD,
@@ -50,6 +50,7 @@ from ..host import (
     migrating,
     swapping,
 )
+from .too_late import TOO_LATE
 
 # -- 03.1: hva_to_pfn ------------------------------------------------------------------------------
 
@@ -393,62 +394,6 @@ COPY = Exercise(
     ),
     out_of_scope="The source never reaches over the end of its page.",
 )  # fmt: skip
-
-# -- 03.3: two ways to be too late -----------------------------------------------------------------
-
-
-def _kept(run: Run) -> str:
-    host = run.schedule.find("h")
-    if host in (-1, 0) or "w" not in run.schedule[host:]:
-        return (
-            f"With {run.schedule} one task is done before the other begins. The host has to come "
-            "between the lookup and the store."
-        )
-    return f"With {run.schedule} the page is where the writer thinks it is. Look at the pictures."
-
-
-def check_too_late(answers: Any) -> Correct:
-    """Judge two schedules, each on its own program."""
-    freed = breaks(LATE, _kept, "UseAfterFree")(answers.freed)
-    lost = breaks(ZAP, _kept, "LostWrite")(answers.lost)
-    return Correct(f"{freed.shows}\n\n{lost.shows}", lost.shown)
-
-
-def by_search() -> dict[str, str]:
-    """Return what the search finds first."""
-    return {"freed": first_break(LATE)(), "lost": first_break(ZAP)()}
-
-
-TOO_LATE = Exercise(
-    id="03.3",
-    title="Two ways to be too late",
-    minutes=10,
-    dots=3,
-    spec=(
-        "Write two schedules, one letter a step, w or h. In `freed`, for `late` (the trouble, "
-        "without the bank), the store goes to a frame that is free. In `lost`, for `balloon`, it "
-        "goes to a frame that the writer has a reference to, and no page table leads to any more."
-    ),
-    answer=("freed", "lost"),
-    stub='freed = "____"  # for late: UseAfterFree\nlost = "____"  # for balloon: LostWrite\n',
-    reference=by_search,
-    check=check_too_late,
-    mutants={
-        "host first": Mutant({"freed": "hhwwww"}, "one task is done before the other begins"),
-        "writer first": Mutant({"freed": "wwwwhh"}, "one task is done before the other begins"),
-        "while the writer holds it": Mutant({"freed": "whhwww"}, "the page is where the writer"),
-        "only unmapped": Mutant({"freed": "wwwh"}, "stops before the program does"),
-        "a lock is not enough": Mutant({"lost": "wwhwwhh"}, "the page is where the writer thinks"),
-        "the first one again": Mutant({"lost": "wwwhhhw"}, "the page is where the writer thinks"),
-    },
-    alternatives=[{"freed": "wwhwhw"}, {"lost": "whhww"}],
-    hints=(
-        "Which steps of the writer lie between knowing the pfn and using it?",
-        "In late, the reference must be gone before the host looks. In balloon it does not matter.",
-        "late: w three times, up to put_page; the host's two steps; then the store. balloon: w "
-        "twice; the host as far as its zap; then the store.",
-    ),
-)
 
 # -- predictions -----------------------------------------------------------------------------------
 

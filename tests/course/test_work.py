@@ -357,6 +357,20 @@ def test_a_command_that_has_nothing_to_work_on_says_so(
     assert sentence in capsys.readouterr().err
 
 
+def test_one_notebook_can_be_stored_alone(tmp_path, monkeypatch, capsys):
+    stored: list = []
+    (tmp_path / "notebooks").mkdir()
+    for name in ("00_one.ipynb", "01_two.ipynb"):
+        (tmp_path / "notebooks" / name).touch()
+    monkeypatch.setattr("pfncache_lab.notebooks.run_and_store", stored.append)
+    monkeypatch.setattr("pfncache_lab.documents.write", lambda checkout: None)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["refresh", "01"]) == 0
+    assert [path.name for path in stored] == ["01_two.ipynb"]
+    assert cli.main(["refresh", "1"]) == 1
+    assert "There is no notebook of lesson 1." in capsys.readouterr().err
+
+
 def test_each_command_says_what_it_does(capsys):
     assert cli.main([]) == 2
     said = capsys.readouterr().out

@@ -12,11 +12,10 @@ import argparse
 import io
 import platform
 import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 MODULE = "my_pfncache.py"
 PACKAGES = ("greenlet", "graphviz", "graphviz-pure", "ipykernel", "ipywidgets", "jupyterlab")
@@ -42,45 +41,50 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
+    for name, one in COMMANDS.items():
+        whole = f"{one.what[0].upper()}{one.what[1:]}. {one.more}"
+        command = commands.add_parser(name, help=one.what, description=whole)
+        command.set_defaults(run=one.run)
+        for argument, options in one.arguments.items():
+            command.add_argument(argument, **options)
+    return parser
 
-    add = partial(_command, commands)
-    add(
-        "doctor",
+
+class Command(NamedTuple):
+    """One of the commands, as its help tells of it."""
+
+    what: str
+    more: str
+    run: Callable[[argparse.Namespace], int]
+    arguments: Mapping[str, Mapping[str, Any]] = {}
+
+
+COMMANDS = {
+    "doctor": Command(
         "print versions, and run a self test of a few seconds",
         "When something does not work, this is what to look at first, and to send along.",
         lambda _: doctor(),
-    )
-    add(
-        "export",
+    ),
+    "export": Command(
         f"write {MODULE}: all that you have built, as one module",
         "It holds every answer that has passed, in the order of the course, and can be imported.",
         lambda options: export(options.folder or work_folder()),
-    ).add_argument(
-        "folder", nargs="?", type=Path, help="where your notebooks are; else here, or ./work"
-    )
-    add(
-        "check",
+        {"folder": {"nargs": "?", "type": Path, "help": "of your notebooks; else here, or ./work"}},
+    ),
+    "check": Command(
         "judge such a module as the notebooks would",
         "It runs under the checks of the exercises, in the same programs. What went wrong is "
         "shown as a table. The exit code is 0 when all that it holds has passed.",
         lambda options: check(options.file),
-    ).add_argument("file", type=Path, help=f"the module, such as {MODULE}")
-    add(
-        "refresh",
+        {"file": {"type": Path, "help": f"the module, such as {MODULE}"}},
+    ),
+    "refresh": Command(
         "in a checkout: store what the notebooks print, redraw README's picture",
         "For authors. Each notebook gets its exercises as the lessons have them, and is run.",
-        lambda _: refresh(Path.cwd()),
-    )
-    return parser
-
-
-def _command(
-    commands: Any, name: str, what: str, more: str, run: Callable[[argparse.Namespace], int]
-) -> Any:
-    whole = f"{what[0].upper()}{what[1:]}. {more}"
-    command = commands.add_parser(name, help=what, description=whole)
-    command.set_defaults(run=run)
-    return command
+        lambda options: refresh(Path.cwd(), options.lessons),
+        {"lessons": {"nargs": "*", "metavar": "NN", "help": "lessons, such as 07; else all"}},
+    ),
+}
 
 
 def doctor() -> int:
@@ -94,7 +98,7 @@ def doctor() -> int:
     return 0 if all([_passes(test) for test in tests]) else 1
 
 
-def refresh(checkout: Path) -> int:
+def refresh(checkout: Path, lessons: Sequence[str] = ()) -> int:
     """Run the notebooks of a checkout and write them back; redraw README's picture."""
     from . import documents
     from .notebooks import run_and_store
@@ -102,7 +106,10 @@ def refresh(checkout: Path) -> int:
     notebooks = sorted((checkout / "notebooks").glob("*.ipynb"))
     if not notebooks:
         return _complain("There is no notebooks/ here. Run this at the top of a checkout.")
-    for path in notebooks:
+    chosen = [path for path in notebooks if not lessons or path.name[:2] in lessons]
+    if unknown := set(lessons) - {path.name[:2] for path in notebooks}:
+        return _complain(f"There is no notebook of lesson {', '.join(sorted(unknown))}.")
+    for path in chosen:
         run_and_store(path)
         print(f"{path.relative_to(checkout)}: outputs stored")
     documents.write(checkout)

@@ -190,12 +190,18 @@ def test_the_kernel_survives_its_reader_and_the_next_check_works(tmp_path):
         "def schedules(a, b):\n    return [0] * 10**15": "incorrect",
         "def schedules(a, b):\n    return sum(iter(int, 1))": "incorrect",
         "def schedules(a, b):\n    print('x\\n' * 10**7); return []": "incorrect",
+        "def schedules(a, b):\n    raise KeyboardInterrupt": "incorrect",
+        "def schedules(a, b):\n    import ctypes; ctypes.string_at(0)": "incorrect",
+        "def schedules(a, b):\n    import os; os.execv('/bin/sleep', ['sleep', '9'])": "incorrect",
+        "def schedules(a, b):\n    import sys; sys.stdout.close(); return []": "incorrect",
+        "def schedules(a, b):\n    display(3); return [lab.check('00.1')]": "incorrect",
         "def schedules(a": "incorrect",
         "schedules = 3": "incorrect",
         "schedules = print": "incorrect",
         "del schedules": "not attempted",
         "check = list = sorted = 3\ndef schedules(a, b):\n    return ['a']": "incorrect",
         "from pfncache_lab.course.lessons.lesson_00 import schedules": "not attempted",
+        "import functools; schedules = functools.partial(schedules)": "not attempted",
     }
     solved = variant(PATHS[0], {e.id: reference_source(e) for e in lesson_of(PATHS[0]).exercises})
     last = next(
@@ -270,7 +276,7 @@ def test_what_a_failed_cell_leaves_behind_is_not_judged(tmp_path):
 def test_a_name_of_ours_that_is_overwritten_is_said_and_comes_back(tmp_path):
     said = said_by(
         [
-            ("overwritten", "show, lab = 3, 4"),
+            ("overwritten", "show, lab, print = 3, 4, 5"),
             ("broken", 'lab.check("00.1")'),
             ("again", "from pfncache_lab import setup, show\nlab = setup(0, globals())"),
             ("check", 'lab.check("00.1")'),
@@ -281,6 +287,7 @@ def test_a_name_of_ours_that_is_overwritten_is_said_and_comes_back(tmp_path):
     assert "Careful: `show` was the course's, and is now 3." in said[1]
     assert "Careful: `lab` was the course's, and is now 4." in said[1]
     assert "run the first cell of this notebook again" in said[1]
+    assert "Careful: `print` was Python's own, and is now 5." in said[1]
     assert said[2] == "AttributeError"
     assert "Careful" not in said[3]
     assert said[4].startswith("[not attempted]")

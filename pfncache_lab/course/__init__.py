@@ -35,13 +35,14 @@ class judged in every schedule (90.2), a schedule (90.3), a number (90.4), a fun
 
 1. The reference. Write the function or class as the reader should, in the lesson's module, under
    the name that the reader will use. `lab.solution` shows its source. It brings the imports that it
-   needs inside, unless the notebook's set-up has them.
+   needs inside, unless the notebook's set-up has them. What earlier lessons have built, the module
+   imports from theirs (`from .lesson_01 import gpa_to_gfn`); the notebook has it by `Lesson.needs`.
 
 2. The stub, a string: the reference with `____` (or `...` as a statement) where the reader goes on.
    Same name, same parameters, same docstring; a test compares them.
 
 3. Situations. Each gets `my`, which has all that is built so far as attributes: `my.gpa_to_gfn` is
-   the reader's, if they have one. What they can use of earlier lessons is in `Lesson.needs`.
+   the reader's, if they have one.
 
    cases      call("gpa_to_gfn", 0x10_080, gives=0x10, because="the low 12 bits are the offset")
               Case("a hole between slots", lambda my: …, expected, "because, as a clause")
@@ -73,8 +74,8 @@ class judged in every schedule (90.2), a schedule (90.3), a number (90.4), a fun
 
 7. The notebook. Its set-up cell ends with `lab = setup(lesson=NN, namespace=globals())`; then all
    that `needs` names is there. An exercise is three cells: a Markdown cell, a code cell tagged
-   `exercise-NN.k`, and `lab.check("NN.k")`. `pfncache-lab refresh` writes `Exercise.text()` and the
-   stub into the first two, runs everything and stores the outputs. The last code cell is
+   `exercise-NN.k`, and `lab.check("NN.k")`. `pfncache-lab refresh NN` writes `Exercise.text()` and
+   the stub into the first two, runs everything and stores the outputs. The last code cell is
    `lab.progress()`, tagged `nbval-ignore-output` like everything that is live: its map grows with
    the course. The README has a row for each lesson.
 

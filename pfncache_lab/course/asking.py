@@ -87,19 +87,24 @@ def one_budget(seconds: float | None = None) -> Iterator[None]:
         _budget = before
 
 
-def ask(function: Callable[..., Any], *args: Any) -> Any:
-    """Call the reader's function. Raises Incorrect when it crashes or does not come back."""
-    return observed(_call_text(function, args), lambda: function(*args), files_of(function))
+def ask(function: Callable[..., Any], *args: Any, call: str = "") -> Any:
+    """Call the reader's function. Raises Incorrect when it crashes or does not come back.
+
+    A sentence names the `call`, by default as it would be written.
+    """
+    call = call or _call_text(function, args)
+    return observed(call, lambda: function(*args), files_of(function))
 
 
-def ask_for_list(function: Callable[..., Any], *args: Any, most: int) -> list[Any]:
+def ask_for_list(function: Callable[..., Any], *args: Any, most: int, call: str = "") -> list[Any]:
     """Call the reader's function for a list, or anything that can be iterated: a generator, a set.
 
     Takes no more than `most` items, so that one that never stops is only a wrong answer.
     """
-    result, call = ask(function, *args), _call_text(function, args)
+    call = call or _call_text(function, args)
+    result = ask(function, *args, call=call)
     if isinstance(result, str) or not isinstance(result, Iterable):
-        raise Incorrect(f"{call} returned {short(result)}, which is no list of strings.")
+        raise Incorrect(f"{call} returned {short(result)}, which is no list.")
     return list(observed(call, lambda: list(islice(result, most)), files_of(function)))
 
 

@@ -1,7 +1,7 @@
 """exercise.py: what a lesson is made of, as plain data.
 
 An author writes one module with a `LESSON`, and nothing else. The guide is in this package's
-`__init__`; the examples are `lessons/lesson_00.py` and `tests/course/lesson_sample.py`.
+`__init__`; the example is `tests/course/sample.py`.
 """
 
 from __future__ import annotations

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from itertools import islice
+from collections.abc import Sequence
 from typing import Any
 
 from ..explore import Followed, Scenario, attempt, follow
 from ..explore.prefix import watching
-from .asking import ask, files_of, observed, one_budget, short
+from .asking import ask, ask_for_list, one_budget, short
 from .exercise import Incorrect
 
 MOST = 3000
@@ -25,14 +24,12 @@ def runs_made(
     """Let an answer search; returns the runs it has made. Raises Incorrect."""
     name = getattr(function, "__name__", "your answer")
     call = f"{name}({', '.join(map(str, (program.name, *bound)))})"
-    if not callable(function):
-        raise Incorrect(f"Asked for is a function; yours is {short(function)}.")
     number = expected if isinstance(expected, int) else len(expected)
     most = 3 * number + 50
     with watching(most) as made:
         try:
             with one_budget(MANY_SECONDS if isinstance(expected, int) else None):
-                got = _list_of(function, call, most, program, *bound)
+                got = ask_for_list(function, program, *bound, most=most, call=call)
         except Incorrect:
             _none_twice(call, made)
             if bound:
@@ -56,14 +53,6 @@ def runs_made(
     if lost := [one.schedule for one in made if one.schedule not in kept]:
         raise Incorrect(f"{call} ran {lost[0]}, and it is not among the runs that it returned.")
     return made
-
-
-def _list_of(function: Any, call: str, most: int, *args: Any) -> list[Any]:
-    result = ask(function, *args)
-    if isinstance(result, str) or not isinstance(result, Iterable):
-        raise Incorrect(f"{call} returned {short(result)}. Asked for is the list of all runs.")
-    taken: list[Any] = observed(call, lambda: list(islice(result, most)), files_of(function))
-    return taken
 
 
 def _none_twice(call: str, made: Sequence[Followed]) -> None:
@@ -143,9 +132,8 @@ def _number(n: int) -> str:
     return "1 preemption" if n == 1 else f"{n or 'no'} preemptions"
 
 
-def _fails_like(program: Scenario, failing: Followed, prefix: Any) -> Followed:
+def _fails_like(call: str, program: Scenario, failing: Followed, prefix: Any) -> Followed:
     """Return the run of a prefix that is as it should be. Raises Incorrect."""
-    call = f"shrink({program.name}, the run {failing.schedule})"
     if not isinstance(prefix, str):
         raise Incorrect(f"{call} returned {short(prefix)}. A prefix is a string such as 'ab'.")
     one, kind = attempt(program, prefix), type(failing.bug).__name__
@@ -167,16 +155,15 @@ def _fails_like(program: Scenario, failing: Followed, prefix: Any) -> Followed:
 
 def shrunk(function: Any, program: Scenario, failing: Followed) -> Followed:
     """Let an answer shrink a run that fails; returns the run of its prefix. Raises Incorrect."""
-    if not callable(function):
-        raise Incorrect(f"Asked for is a function; yours is {short(function)}.")
+    call = f"shrink({program.name}, the run {failing.schedule})"
     with watching(MOST) as made:
         try:
-            prefix = ask(function, program, failing)
+            prefix = ask(function, program, failing, call=call)
         except Incorrect:
             if len(made) < MOST:
                 raise
             raise Incorrect(
-                f"shrink({program.name}, the run {failing.schedule}) had made {MOST} runs, and I "
-                "stopped it. Is what you go on with shorter than before, each time?"
+                f"{call} had made {MOST} runs, and I stopped it. Is what you go on with shorter "
+                "than before, each time?"
             ) from None
-    return _fails_like(program, failing, prefix)
+    return _fails_like(call, program, failing, prefix)

@@ -111,6 +111,7 @@ def _unattempted(answers: Mapping[str, Any]) -> Verdict | None:
 
 
 def _judge(exercise: Exercise, answers: Mapping[str, Any], built: Mapping[str, Any]) -> Verdict:
+    _same_kind(exercise, answers)
     if exercise.check is not None:
         several = SimpleNamespace(**answers)
         answer = answers[exercise.answer] if isinstance(exercise.answer, str) else several
@@ -121,7 +122,6 @@ def _judge(exercise: Exercise, answers: Mapping[str, Any], built: Mapping[str, A
                 story = f"{wrong}\n{_no_return(exercise, answers)}".rstrip()
                 raise Incorrect(story, wrong.shown) from None
     else:
-        _same_kind(exercise, answers)
         trial = Trial(exercise, answers, built)
         try:
             correct = trial.verdict()

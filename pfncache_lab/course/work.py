@@ -10,6 +10,7 @@ import importlib
 import inspect
 import os
 from collections.abc import Collection, Mapping
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -75,10 +76,11 @@ class Work:
             raise CannotKeep(f"{self.path(exercise).name}: {named(problem)}") from None
 
     def set_aside(self, exercise: Exercise) -> None:
-        """Take an answer out of use; it stays in the folder, as `….old`."""
+        """Take an answer out of use; it stays in the folder, as `….old`, and those before it do."""
         path = self.path(exercise)
         if path.exists():
-            os.replace(path, path.with_suffix(".old"))
+            names = (path.with_suffix(f".old{number or ''}") for number in count())
+            os.replace(path, next(name for name in names if not name.exists()))
 
 
 def standing_alone(answers: Mapping[str, Any], supplied: Collection[str]) -> str:

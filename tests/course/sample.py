@@ -149,7 +149,7 @@ class ByExchange:
     def lock(self):
         """Try for ever."""
         while True:
-            if not self.word.locked and not xchg(self.word, "locked", 1):
+            if not xchg(self.word, "locked", 1):
                 return
             cpu_relax()
 

@@ -145,7 +145,7 @@ def test_a_generator_that_hangs_is_stopped():
 
 @pytest.mark.parametrize("thing", ["abab", 6, None])
 def test_what_is_no_list_is_named(thing):
-    with pytest.raises(Incorrect, match="which is no list of strings"):
+    with pytest.raises(Incorrect, match="which is no list"):
         ask_for_list(lambda: thing, most=5)
 
 

@@ -114,8 +114,27 @@ def test_a_mutant_is_turned_down_in_its_own_words(exercise, built, name):
 def test_there_are_enough_mutants_and_ways_to_be_right(exercise, built):
     assert len(exercise.mutants) >= 3
     assert len(exercise.alternatives) >= 1
-    sources = {answer_source(exercise, m.answer) for m in exercise.mutants.values()}
-    assert len(sources) == len(exercise.mutants), "two mutants are the same"
+    wrong = [answer_source(exercise, m.answer) for m in exercise.mutants.values()]
+    right = [answer_source(exercise, answer) for answer in exercise.alternatives]
+    assert len(set(wrong)) == len(wrong), "two mutants are the same"
+    if exercise.is_code:
+        assert len({reference_source(exercise), *right}) == 1 + len(right), "written the same way"
+
+
+@each_exercise
+def test_each_mutant_has_words_of_its_own(exercise, built):
+    """Goal: two mistakes are told apart. Method: compare what the lesson says, or the check.
+
+    An answer that searches is stopped at the first run that is wrong, and two may come to the same.
+    """
+    said = [mutant.says for mutant in exercise.mutants.values()]
+    assert all(len(words) > 5 for words in said)
+    if exercise.check is None or not exercise.is_code:
+        answers = [exercise.named(mutant.answer) for mutant in exercise.mutants.values()]
+        said = [judge(exercise, answer, built).message for answer in answers]
+        assert len(set(said)) == len(said)
+    if exercise.check is None:
+        assert len({mutant.says for mutant in exercise.mutants.values()}) == len(said)
 
 
 @each_trial
@@ -138,7 +157,9 @@ def test_no_hint_but_the_last_may_give_the_answer_away(exercise, built):
     lines = [line.strip() for line in reference_source(exercise).splitlines()]
     code = [line for line in lines if line and line not in stub]
     code += [line.partition(" = ")[2].strip("'") for line in code if " = " in line]
+    code += [line.removeprefix("return ") for line in code if len(line) > len("return 123456")]
     assert len(set(exercise.hints)) == 3
+    assert all(len(hint.split()) > 1 for hint in exercise.hints)
     assert code
     assert not any(line in hint for line in code for hint in exercise.hints[:2])
 

@@ -14,6 +14,7 @@ from pfncache_lab.course.exercise import Case, Correct, Program
 from pfncache_lab.course.judging import judge, judged
 from pfncache_lab.course.lab import Lab
 from pfncache_lab.course.lessons.lesson_00 import COUNTER, FLAG
+from pfncache_lab.course.lessons.lesson_00 import LESSON as LESSON_00
 from pfncache_lab.course.lessons.lesson_03 import LESSON as LESSON_03
 from pfncache_lab.explore import find_bug, replay
 from tests.course.sample import ADDRESSES, COURSE, FIRST, FITS, LOCK
@@ -138,6 +139,9 @@ def test_a_number_in_the_place_of_a_function_or_class_is_named():
     )
     assert judge(LOCK, {"SpinLock": len}).message == (
         "`SpinLock` should be a class; it is <built-in function len>."
+    )
+    assert judge(LESSON_00.exercises[2], {"schedules": 6}).message == (
+        "`schedules` should be a function; it is 6."
     )
     assert judge(FITS, {"page_fits": print}).message.startswith("`page_fits` should be a function")
 

@@ -221,7 +221,11 @@ def test_reset_begins_again_and_throws_nothing_away(built):
     assert first.so_far() == "1 of 4 exercises passed; next: 90.1."
     assert first.hint("90.1").text.startswith("Hint 1 of 3")
     assert first.check("90.1").kind == "not attempted"
-    assert [path.name for path in (built / "my_work").glob("90.1*")] == ["90.1_gpa_to_gfn.old"]
+    first._namespace.update(notebook(NOTEBOOK))
+    assert first.check("90.1").kind == "passed"
+    first.reset("90.1")
+    kept = sorted(path.name for path in (built / "my_work").glob("90.1*"))
+    assert kept == ["90.1_gpa_to_gfn.old", "90.1_gpa_to_gfn.old1"]
 
 
 def test_the_readers_own_module_passes_the_same_checks(built):
@@ -355,6 +359,20 @@ def test_a_command_that_has_nothing_to_work_on_says_so(
     monkeypatch.chdir(tmp_path)
     assert cli.main(arguments) == 1
     assert sentence in capsys.readouterr().err
+
+
+def test_one_notebook_can_be_stored_alone(tmp_path, monkeypatch, capsys):
+    stored: list = []
+    (tmp_path / "notebooks").mkdir()
+    for name in ("00_one.ipynb", "01_two.ipynb"):
+        (tmp_path / "notebooks" / name).touch()
+    monkeypatch.setattr("pfncache_lab.notebooks.run_and_store", stored.append)
+    monkeypatch.setattr("pfncache_lab.documents.write", lambda checkout: None)
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["refresh", "01"]) == 0
+    assert [path.name for path in stored] == ["01_two.ipynb"]
+    assert cli.main(["refresh", "1"]) == 1
+    assert "There is no notebook of lesson 1." in capsys.readouterr().err
 
 
 def test_each_command_says_what_it_does(capsys):

@@ -14,7 +14,7 @@ import pytest
 from pfncache_lab import explore
 from pfncache_lab.cli import main
 from pfncache_lab.course.lessons.lesson_00 import COUNTER
-from pfncache_lab.documents import fidelity_page, readme_picture, with_history
+from pfncache_lab.documents import fidelity_page, readme_picture
 from pfncache_lab.explore import SCHEDULE_LIMIT, SEARCH_STEPS
 from pfncache_lab.explore.check import BUDGET
 
@@ -31,11 +31,6 @@ def test_the_picture_is_what_the_machine_draws():
 def test_the_page_of_what_is_modelled_is_what_the_modules_say():
     stored = (ROOT / "docs" / "fidelity.md").read_text("utf-8")
     assert stored == fidelity_page(), "run `pfncache-lab refresh`"
-
-
-@pytest.mark.slow
-def test_the_table_of_bugs_is_what_the_search_finds():
-    assert with_history(README) == README, "run `pfncache-lab refresh`"
 
 
 def test_the_numbers_are_those_of_the_search():

@@ -111,7 +111,8 @@ def _unattempted(answers: Mapping[str, Any]) -> Verdict | None:
 
 
 def _judge(exercise: Exercise, answers: Mapping[str, Any], built: Mapping[str, Any]) -> Verdict:
-    _same_kind(exercise, answers)
+    if exercise.is_code:
+        _same_kind(exercise, answers)
     if exercise.check is not None:
         several = SimpleNamespace(**answers)
         answer = answers[exercise.answer] if isinstance(exercise.answer, str) else several

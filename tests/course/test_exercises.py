@@ -73,6 +73,12 @@ def test_the_stub_is_the_reference_with_blanks(exercise, built):
 
 
 @each_exercise
+def test_a_stub_defines_what_the_answer_is(exercise, built):
+    kinds = {callable(thing) for thing in exercise.named(exercise.reference()).values()}
+    assert kinds == {exercise.is_code}
+
+
+@each_exercise
 def test_the_reference_passes_in_time(exercise, built):
     begin = time.process_time()
     verdict = judge(exercise, exercise.named(exercise.reference()), built)

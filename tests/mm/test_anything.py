@@ -11,7 +11,7 @@ from functools import partial
 from itertools import cycle
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import Bundle as Things
 from hypothesis.stateful import (
@@ -21,19 +21,23 @@ from hypothesis.stateful import (
     invariant,
     precondition,
     rule,
+    run_state_machine_as_test,
 )
 
 from pfncache_lab.explore import Scenario
 from pfncache_lab.explore.scenario import run
 from pfncache_lab.mm import (
+    EAGAIN,
     EFAULT,
     PAGE_SIZE,
     PROT_READ,
     PROT_WRITE,
     LostWrite,
     MmStruct,
+    Present,
     Ram,
     SharedWrite,
+    Swap,
     copy_from_user,
     copy_to_user,
     exit_mmap,
@@ -46,21 +50,25 @@ from pfncache_lab.mm import (
     madvise_dontneed,
     migrate_page,
     mmap,
+    moving,
     mprotect,
     mremap,
     munmap,
     oom_reap_task_mm,
+    paging,
     put_page,
     store,
     swap_out,
 )
-from pfncache_lab.sim import DoubleFree, Oops, UseAfterFree, new_world
+from pfncache_lab.mm.pte import leave
+from pfncache_lab.sim import DoubleFree, KernelBug, Oops, UseAfterFree, new_world
 
 from .worlds import ACTS, FOUR, ONE, THREE, TWO, Memory
 
-QUICK = settings(max_examples=60, stateful_step_count=25, deadline=None, derandomize=True)
-HVAS = some.sampled_from([ONE, TWO, THREE, FOUR])
+QUICK = settings(max_examples=60, deadline=None, derandomize=True)
+HVAS = some.sampled_from([ONE, ONE, TWO, TWO, THREE, FOUR])
 BYTES = some.sampled_from([b"\0", b"a", b"b"])
+NEW = b"\0\0"
 
 
 def assert_consistent(ram, *mms, pins=()):
@@ -75,7 +83,7 @@ def assert_consistent(ram, *mms, pins=()):
 
 
 class Contents(RuleBasedStateMachine):
-    """One byte a page, in an address space and its child: what must be read there."""
+    """Two bytes a page, in an address space and its child: what must be read there."""
 
     pins = Things("pins")
 
@@ -87,8 +95,16 @@ class Contents(RuleBasedStateMachine):
         self.bytes: list[dict[int, bytes]] = [{}, {}]
         self.prots: list[dict[int, int]] = [{}, {}]
         self.pinned = []
-        self.map(0, ONE)
-        self.map(0, TWO)
+        self.populate(0)
+        self.fork(0, ONE)
+        self.populate(1)
+
+    def populate(self, which):
+        """Have two pages with the same in them, and one that nobody has touched."""
+        for hva in (ONE, TWO, THREE):
+            self.map(which, hva)
+        for hva in (ONE, TWO):
+            self.write(which, hva, 1, b"a")
 
     which = some.integers(0, 1)
 
@@ -97,19 +113,23 @@ class Contents(RuleBasedStateMachine):
         taken = hva in self.bytes[which]
         assert bool(mmap(self.mms[which], hva, PAGE_SIZE)) == taken
         if not taken:
-            self.bytes[which][hva], self.prots[which][hva] = b"\0", PROT_READ | PROT_WRITE
+            self.bytes[which][hva], self.prots[which][hva] = NEW, PROT_READ | PROT_WRITE
 
-    @rule(which=which, hva=HVAS, value=BYTES)
-    def write(self, which, hva, value):
-        left = copy_to_user(self.mms[which], hva, value)
+    @rule(which=which, hva=HVAS, at=some.integers(0, 1), value=BYTES)
+    def write(self, which, hva, at, value):
+        left = copy_to_user(self.mms[which], hva + at, value)
         assert bool(left) == (not self.prots[which].get(hva, 0) & PROT_WRITE)
         if not left:
-            self.bytes[which][hva] = value
+            self.holds(which, hva, at, value)
+
+    def holds(self, which, hva, at, value):
+        before = self.bytes[which][hva]
+        self.bytes[which][hva] = before[:at] + value + before[at + 1 :]
 
     @rule(which=which, hva=HVAS)
     def read(self, which, hva):
         known = self.bytes[which].get(hva, -EFAULT)
-        assert copy_from_user(self.mms[which], hva, 1) == known
+        assert copy_from_user(self.mms[which], hva, 2) == known
 
     @rule(which=which, hva=HVAS)
     def unmap(self, which, hva):
@@ -120,17 +140,19 @@ class Contents(RuleBasedStateMachine):
     @rule(which=which, hva=HVAS)
     def discard(self, which, hva):
         if not madvise_dontneed(self.mms[which], hva, PAGE_SIZE):
-            self.bytes[which][hva] = b"\0"
+            self.bytes[which][hva] = NEW
 
     @rule(which=which)
     def reap(self, which):
         assert oom_reap_task_mm(self.mms[which])
-        self.bytes[which] = dict.fromkeys(self.bytes[which], b"\0")
+        self.bytes[which] = dict.fromkeys(self.bytes[which], NEW)
+        self.populate(which)
 
     @rule(which=which)
     def exit(self, which):
         exit_mmap(self.mms[which])
         self.bytes[which], self.prots[which] = {}, {}
+        self.populate(which)
 
     @rule(which=which, hva=HVAS, prot=some.sampled_from([PROT_READ, PROT_READ | PROT_WRITE]))
     def protect(self, which, hva, prot):
@@ -143,13 +165,39 @@ class Contents(RuleBasedStateMachine):
             self.bytes[which][new] = self.bytes[which].pop(old)
             self.prots[which][new] = self.prots[which].pop(old)
 
-    @rule(which=which, hva=HVAS, event=some.sampled_from([migrate_page, swap_out]))
-    def shift(self, which, hva, event):
-        event(self.mms[which], hva)
+    @rule(
+        which=which,
+        hva=HVAS,
+        event=some.sampled_from([migrate_page, swap_out]),
+        pin=some.booleans(),
+    )
+    def shift(self, which, hva, event, pin):
+        """A page goes elsewhere, but one to which somebody has a reference."""
+        page = get_user_pages_unlocked(self.mms[which], hva, write=True) if pin else -EFAULT
+        before = self.places()
+        error = event(self.mms[which], hva)
+        if not isinstance(page, int):
+            assert error
+            put_page(page)
+        assert self.places() == before
 
-    @rule(which=which, one=HVAS, other=HVAS)
-    def merge(self, which, one, other):
-        ksm_merge(self.mms[which], one, other)
+    def places(self):
+        """Where each page is to which somebody has a reference."""
+        return [[page is pte.page for mm in self.mms for pte in mm.all_ptes()]
+                for page in self.pinned]  # fmt: skip
+
+    @rule(which=which, one=HVAS, other=HVAS, values=some.tuples(BYTES, BYTES), pin=some.booleans())
+    def merge(self, which, one, other, values, pin):
+        """Write to two pages, and merge them if they hold the same, and nobody has one of them."""
+        for hva, value in zip((one, other), values, strict=True):
+            self.write(which, hva, 0, value)
+        before = self.places()
+        page = get_user_pages_unlocked(self.mms[which], one, write=True) if pin else -EFAULT
+        error = ksm_merge(self.mms[which], one, other)
+        if not isinstance(page, int):
+            assert error
+            put_page(page)
+        assert self.places() == before
 
     @rule(which=which, hva=HVAS)
     def fork(self, which, hva):
@@ -181,9 +229,9 @@ class Contents(RuleBasedStateMachine):
         ]
         if len(places) == 1:
             ((which, hva),) = places
-            assert load(khva, 1) == self.bytes[which][hva]
+            assert load(khva, 2) == self.bytes[which][hva]
             store(khva, value)
-            self.bytes[which][hva] = value
+            self.holds(which, hva, 0, value)
         else:
             with pytest.raises(SharedWrite if places else LostWrite):
                 store(khva, value)
@@ -196,9 +244,64 @@ class Contents(RuleBasedStateMachine):
         if hasattr(self, "ram"):
             assert_consistent(self.ram, *self.mms, pins=self.pinned)
 
+    @invariant()
+    def contents(self):
+        """Wherever a page is, on the swap device as well, it holds what was written last."""
+        for mm, known in zip(getattr(self, "mms", ()), getattr(self, "bytes", ()), strict=True):
+            for hva, value in known.items():
+                assert held(mm.pte(hva).value) == value
 
-Contents.TestCase.settings = QUICK
+
+def held(entry):
+    """What begins the page that an entry leads to."""
+    if entry is None:
+        return NEW
+    return (entry.page.data if entry.page else entry.data)[:2]
+
+
+Contents.TestCase.settings = settings(QUICK, max_examples=100, stateful_step_count=50)
 TestContents = Contents.TestCase
+
+
+def never_copies(self, value):
+    """A write to a page that others have as well is allowed."""
+    self.pte.set(Present(value.page, True))
+    return 0
+
+
+def asks_nobody(self):
+    """Pages are merged whatever they hold, and whoever has them."""
+    kept, gone = self.pte.value, self.other.value
+    if isinstance(kept, Present) and isinstance(gone, Present) and kept.page is not gone.page:
+        return kept.page, gone.page
+    return None
+
+
+def moves_anything(self):
+    """A page is written to swap though somebody has it."""
+    page = self.cached()
+    if page is None:
+        return -EAGAIN
+    self.pte.set(Swap(None, page.data))
+    leave(page, self.pte.hva, "swapped it out from")
+    return 0
+
+
+MUTANTS = [
+    (paging._Fault, "fix", never_copies),
+    (moving._Merge, "pair", asks_nobody),
+    (moving._WriteOut, "effect", moves_anything),
+]
+
+
+@pytest.mark.parametrize(
+    ("step", "method", "wrong"), MUTANTS, ids=lambda x: getattr(x, "__name__", x)
+)
+def test_it_is_found_if_something_is_wrong(step, method, wrong, monkeypatch):
+    monkeypatch.setattr(step, method, wrong)
+    once = settings(Contents.TestCase.settings, phases=[Phase.generate], database=None)
+    with pytest.raises((AssertionError, KernelBug, pytest.fail.Exception, ExceptionGroup)):
+        run_state_machine_as_test(Contents, settings=once)
 
 
 class Choices:

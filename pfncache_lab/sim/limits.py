@@ -15,9 +15,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
-from typing import Any
 
 from .headroom import headroom
 
@@ -59,27 +58,19 @@ def time_limit(meter: Meter | None = None) -> Iterator[None]:
         yield
 
 
-class watched:
+@contextmanager
+def watched(tick: Tick | None = None) -> Iterator[None]:
     """Let `tick` look at the body every TICK seconds; and keep the process from eating all memory.
 
     The outermost one starts the timer. So a search that runs a thousand machines, each of which
     keeps watch, puts a `with watched():` around all of them.
     """
-
-    def __init__(self, tick: Tick | None = None) -> None:
-        self._tick = tick
-        self._timer: AbstractContextManager[None] | None = None
-
-    def __enter__(self) -> None:
-        if not _ticks:
-            self._timer = _started()
-            self._timer.__enter__()
-        _ticks.append(self._tick)
-
-    def __exit__(self, *error: Any) -> None:
-        _ticks.remove(self._tick)
-        if self._timer is not None:
-            self._timer.__exit__(*error)
+    with _started() if not _ticks else nullcontext():
+        _ticks.append(tick)
+        try:
+            yield
+        finally:
+            _ticks.remove(tick)
 
 
 _ticks: list[Tick | None] = []

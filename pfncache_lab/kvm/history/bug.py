@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from ...explore import Scenario
+from ...explore import Report, Scenario, check
 from ...explore.check import Strategy
 from ...sim import Image, link
 from .. import pfncache
@@ -73,3 +73,14 @@ class Bug:
     def after(self) -> Scenario:
         """Make the scenario with the bug mended."""
         return self.scene(self.era.image(self.mended))
+
+    def find(self) -> Report:
+        """Look for a schedule in which it shows."""
+        return check(self.before(), self.strategy)
+
+    def prove(self) -> Report:
+        """Go through every state of the mended code.
+
+        Where there is nothing to find, it does not help to look first where most mistakes are.
+        """
+        return check(self.after(), "states")

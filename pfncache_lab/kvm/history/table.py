@@ -11,7 +11,6 @@ from __future__ import annotations
 from datetime import date, timedelta
 from typing import NamedTuple
 
-from ...explore import check
 from ...explore.shrink import preemptions
 from . import BUGS
 from .bug import Bug
@@ -59,7 +58,7 @@ class Row(NamedTuple):
 
 def measure(bug: Bug) -> Row:
     """Find the bug, and prove that it is gone."""
-    found, proof = check(bug.before(), bug.strategy), check(bug.after(), bug.strategy)
+    found, proof = bug.find(), bug.prove()
     if found.failure is None:
         raise AssertionError(f"{bug.label} was not found: {found}")
     return Row(

@@ -13,7 +13,7 @@ from . import machine
 from .clock import Clock, join
 from .context import Hold
 from .errors import BadUnlock, RecursiveLock
-from .lock_steps import Acquire, Init, Steps, irq_mismatch
+from .lock_steps import Acquire, Init, Release, Steps, TryAcquire, irq_mismatch
 from .machine import Machine, Task
 from .named import Named
 from .site import program_frame
@@ -25,7 +25,13 @@ class Lock(Named):
 
     spins: bool = True
     shareable = False
-    """Whether several can hold it, in some way (Steps says so)."""
+    """Whether several can hold it, in some way."""
+
+    def __init_subclass__(cls) -> None:
+        """Find out whether it is shareable, of its ways to be held."""
+        super().__init_subclass__()
+        ways = [way for way in vars(cls).values() if isinstance(way, Steps)]
+        cls.shareable = cls.shareable or any(way.shared for way in ways)
 
     def __init__(self, name: str = "", order_class: str = "") -> None:
         """Make a lock. Locks of one `order_class` obey the same order; by default, the name."""
@@ -59,7 +65,7 @@ class Lock(Named):
         if not self.spins and task.context.why_atomic():
             might_sleep(f"take the sleeping lock {self.name}")
         order_class = f"{self.order_class}/{subclass}" if subclass else self.order_class
-        wish = Hold(self, steps.take.shared, order_class, program_frame(2))
+        wish = Hold(self, steps.shared, order_class, program_frame(2))
         if task.context.held and (mine := task.context.hold(self)):
             running.report(
                 RecursiveLock(_RECURSIVE.format(task.name, self.name, wish.site, mine.since()))
@@ -71,7 +77,7 @@ class Lock(Named):
             bug = lockdep.wants(task, wish, unqueued=wish.shared and task.context.hard_irq)
             if bug := bug or (lockdep.takes(task, wish) if self.spins else None):
                 running.report(bug)
-        running.step(steps.take)
+        running.step(Acquire(self, steps.take, steps.shared))
         self._taken(running, task, wish)
 
     def _try(self, steps: Steps) -> bool:
@@ -79,8 +85,9 @@ class Lock(Named):
         if (running := self._machine()) is None:
             return True
         task = running.executing()
-        wish = Hold(self, steps.take.shared, self.order_class, program_frame(2))
-        if not running.step(steps.attempt()):
+        wish = Hold(self, steps.shared, self.order_class, program_frame(2))
+        take = Acquire(self, steps.take, steps.shared)
+        if not running.step(TryAcquire(take, steps.attempt)):
             return False
         if (lockdep := running.lockdep) and self.spins and (bug := lockdep.takes(task, wish)):
             running.report(bug)
@@ -104,7 +111,7 @@ class Lock(Named):
             return
         task = running.executing()
         hold = task.context.hold(self)
-        running.step(steps.drop)
+        running.step(Release(self, steps.drop, steps.shared))
         if hold is not None and hold.irqs_off is not enable_irqs:
             running.report(BadUnlock(irq_mismatch(self, task, hold)))
         if enable_irqs:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import machine
 from .clock import joined
@@ -18,25 +18,16 @@ if TYPE_CHECKING:
     from .lock import Lock
 
 
-class Steps:
-    """The steps of one way to hold a lock: alone or, with `shared`, together with others.
+class Steps(NamedTuple):
+    """One way to hold a lock: alone or, if `shared`, together with others.
 
-    The three words are what the trace calls them: "read_lock", "read_unlock", "read_trylock".
+    The three words are what the trace calls its steps: "read_lock", "read_unlock", "read_trylock".
     """
 
-    __slots__ = ("take", "drop", "_attempt")
-
-    def __init__(
-        self, lock: Lock, take: str, drop: str, attempt: str, *, shared: bool = False
-    ) -> None:
-        lock.shareable = lock.shareable or shared
-        self.take = Acquire(lock, take, shared)
-        self.drop = Release(lock, drop, shared)
-        self._attempt = attempt
-
-    def attempt(self) -> TryAcquire:
-        """Make the step that few locks are asked for."""
-        return TryAcquire(self.take, self._attempt)
+    take: str
+    drop: str
+    attempt: str
+    shared: bool = False
 
 
 class _LockOp(OpOn["Lock"]):

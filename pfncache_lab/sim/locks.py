@@ -22,10 +22,7 @@ from .lock_steps import Steps
 class Exclusive(Lock):
     """A lock that one task holds at a time."""
 
-    def __init__(self, name: str = "", order_class: str = "") -> None:
-        """Make a lock that nobody holds."""
-        super().__init__(name, order_class)
-        self._steps = Steps(self, "lock", "unlock", "trylock")
+    _steps = Steps("lock", "unlock", "trylock")
 
     def lock(self, subclass: int = 0) -> None:
         """Wait until nobody holds it, and take it."""
@@ -77,11 +74,8 @@ class RwLock(Lock):
     the deadlocks that only a queue brings are those that lockdep reports.
     """
 
-    def __init__(self, name: str = "", order_class: str = "") -> None:
-        """Make a lock that nobody holds."""
-        super().__init__(name, order_class)
-        self._read = Steps(self, "read_lock", "read_unlock", "read_trylock", shared=True)
-        self._write = Steps(self, "write_lock", "write_unlock", "write_trylock")
+    _read = Steps("read_lock", "read_unlock", "read_trylock", shared=True)
+    _write = Steps("write_lock", "write_unlock", "write_trylock")
 
     def read_lock(self, subclass: int = 0) -> None:
         """Wait until nobody writes, and read."""

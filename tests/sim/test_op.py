@@ -52,10 +52,8 @@ class RwSemaphore(Lock):
 
     spins = False
 
-    def __init__(self, name="", order_class=""):
-        super().__init__(name, order_class)
-        self._read = Steps(self, "down_read", "up_read", "down_read_trylock", shared=True)
-        self._write = Steps(self, "down_write", "up_write", "down_write_trylock")
+    _read = Steps("down_read", "up_read", "down_read_trylock", shared=True)
+    _write = Steps("down_write", "up_write", "down_write_trylock")
 
     def down_read(self):
         self._take(self._read)

@@ -24,7 +24,7 @@ from .outcome import Outcome
 from .progress import Progress
 from .sources import BLANK, source_of
 from .supply import references, supply
-from .trial import assembled
+from .trial import Trial
 from .work import CannotKeep, Work
 
 FOLDER = "PFNCACHE_LAB_FOLDER"
@@ -229,11 +229,11 @@ class Lab:
             what = f"`{missing[0]}` yet" if missing else f"program in exercise {exercise.id}"
             return Note(f"There is no {what}.")
         answers = {name: self._namespace[name] for name in exercise.names}
-        my = assembled(exercise.modules, {**self._supplied.things, **answers})
-        scenarios = [one.make(my) for one in exercise.programs]
+        trial = Trial(exercise, answers, self._supplied.things)
+        scenarios = [one.make(trial.my) for one in exercise.programs]
         try:
             scenario = _find(scenarios, "name", program or scenarios[0].name, "program")
-            return film(replay(scenario, schedule))
+            return film(trial.on_their_lines(replay(scenario, schedule)))
         except (BadSchedule, NotInLesson) as problem:
             return Note(str(problem))
 

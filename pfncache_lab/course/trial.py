@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import FunctionType, ModuleType, SimpleNamespace
 from typing import Any
@@ -45,9 +46,9 @@ class Trial:
         shown = None
         # The last run is the one that is shown: a picture of few tasks has large letters.
         for report in sorted(reports, key=lambda report: -len(report.scenario.tasks)):
-            shown = run(report.scenario, TakingTurns(), record=True)
+            shown = self.on_their_lines(run(report.scenario, TakingTurns(), record=True))
             if shown.bug is not None:  # the search had a bound, and this run has more switches
-                raise Incorrect(self._story(report.scenario, shown), shown)
+                raise self._wrong(shown)
         return Correct(self._shows(reports), shown)
 
     def case(self, case: Case) -> tuple[bool, str]:
@@ -69,14 +70,19 @@ class Trial:
         report = self.search(program)
         if report.failure is None:
             return report
-        raise Incorrect(self._story(report.scenario, report.failure), report.failure)
+        raise self._wrong(self.on_their_lines(report.failure))
 
-    def _story(self, scenario: Scenario, failure: Run) -> str:
+    def on_their_lines(self, seen: Run) -> Run:
+        """Tell a run by the lines of the answer, as far as it has called what is done."""
+        return replace(seen, trace=seen.trace and seen.trace.on_lines_of(self.files))
+
+    def _wrong(self, failure: Run) -> Incorrect:
         """Tell what went wrong, and at which step it did."""
         said = failure.verdict()
         if failure.bug is not None and failure.bug.__cause__ is not None:
             said = said.removesuffix(".") + where(failure.bug.__cause__, self.files)
-        return f"{scenario.name}: {said}\n{first_wrong_step(failure)}".rstrip()
+        story = f"{failure.scenario.name}: {said}\n{first_wrong_step(failure)}"
+        return Incorrect(story.rstrip(), failure)
 
     def search(self, program: Program) -> Report:
         """Run the program in every schedule, up to its bound. Raises Incorrect."""

@@ -38,15 +38,17 @@ class Recorder:
             raise
         finally:
             self._in_step = False
-            step, line = len(self._events) + 1, _line(task.frame)
-            self._events.append(Event(step, task.name, op.kind, text, line, self._snapshot()))
+            step, line, callers = len(self._events) + 1, _line(task.frame), _callers(task.frame)
+            state = self._snapshot()
+            self._events.append(Event(step, task.name, op.kind, text, line, state, callers))
             self._notes.append([])
         return result
 
     def note(self, task: Task, text: str) -> None:
         """Write down what a task does between two steps."""
         if not self._in_step:
-            self._notes[-1].append(Note(task.name, text, _line(program_frame())))
+            frame = program_frame()
+            self._notes[-1].append(Note(task.name, text, _line(frame), _callers(frame)))
 
     def trace(self, tasks: Sequence[Task]) -> Trace:
         """Return what has been written down."""
@@ -73,6 +75,14 @@ def _view(task: Task) -> TaskView:
         return TaskView(task.name, None, None, None)
     blocked = None if task.pending.enabled() else task.pending.reason()
     return TaskView(task.name, task.pending.future(), _line(task.frame), blocked)
+
+
+def _callers(frame: FrameType | None) -> tuple[Line, ...]:
+    lines = []
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+        lines.append(_line(frame))
+    return tuple(lines)
 
 
 def _line(frame: FrameType | None) -> Line:

@@ -6,9 +6,9 @@ kept, drawn at any step and compared long after the run is gone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 State = Mapping[str, Any]
 Row = tuple[str, str, str, str]
@@ -34,6 +34,7 @@ class Note:
     task: str
     text: str
     line: Line
+    callers: tuple[Line, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,13 @@ class Event:
     """What it did, with what came of it: 'load counter → 0'."""
     line: Line
     state: State
+    callers: tuple[Line, ...] = ()
+    """From which lines that one was called, the nearest first."""
     notes: tuple[Note, ...] = ()
     """What happened after it and before the next one."""
+
+
+E = TypeVar("E", Event, Note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,19 @@ class Trace:
         """Name the fields whose value this event changed."""
         before = self.start if event.step == 1 else self.events[event.step - 2].state
         return {name for name, value in event.state.items() if before[name] != value}
+
+    def on_lines_of(self, files: Container[str]) -> Trace:
+        """Tell it by the lines of these files: what happens in a call happens on the calling line.
+
+        A step that no line of theirs has led to keeps its own.
+        """
+
+        def told(what: E) -> E:
+            lines = (line for line in (what.line, *what.callers) if line.file in files)
+            return replace(what, line=next(lines, what.line))
+
+        events = [replace(told(e), notes=tuple(map(told, e.notes))) for e in self.events]
+        return replace(self, events=tuple(events), notes=tuple(map(told, self.notes)))
 
     def __repr__(self) -> str:
         return f"<Trace of {len(self.events)} steps by {', '.join(self.tasks)}>"

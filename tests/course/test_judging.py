@@ -212,7 +212,7 @@ def test_a_horror_in_a_task_is_a_sentence_too(lock_lines, sentence, capsys):
     verdict = judged(LOCK, lock(lock_lines), {})
     assert verdict.kind == "incorrect"
     assert sentence in verdict.message
-    assert time.monotonic() - begin < 12
+    assert time.monotonic() - begin < 60  # It was stopped; how soon depends on the machine.
     assert len(capsys.readouterr().out) < 2000
     assert judged(LOCK, lock(), {}).kind == "passed"
 
@@ -229,6 +229,9 @@ def test_a_failed_run_that_shows_memory_has_its_table_and_a_film():
     verdict = judge(copy, copy.named(copy.mutants["too early"].answer))
     page, text = verdict.picture.html(), verdict.picture.text
     assert text.startswith("step  copier ")
+    assert (
+        "   1  source = get_user_pages_unlocked(mm, src)\n          read_lock mm.mmap_lock" in text
+    )
     assert "  10  put_page(target)\n          drop a reference to page frame 0x901, now 1\n" in text
     assert page.count("10  put_page(target)") == 1
     assert "Time travel through the memory of this run" in page

@@ -208,6 +208,25 @@ def test_a_table_that_is_too_wide_says_below_each_line_what_it_did():
     )
 
 
+def test_what_happens_in_a_call_can_be_told_on_the_line_that_calls():
+    """Goal: who has written one function reads their own line. Method: a task that calls another's.
+
+    `counting` is of another file than this one, and so is the line that adds.
+    """
+
+    def task(s):
+        add_one(s)
+        s.counter = 0
+
+    trace = replay(Scenario("calls", Shared, {"a": task}), "aaa").trace
+    there, here = trace.events[0].line, trace.events[2].line
+    assert (there.text, here.text) == ("shared.counter += 1", "s.counter = 0")
+    lines = [event.line.text for event in trace.on_lines_of({here.file}).events]
+    assert lines == ["add_one(s)", "add_one(s)", "s.counter = 0"]
+    assert trace.on_lines_of({there.file}) == trace.on_lines_of({there.file, here.file})
+    assert trace.on_lines_of(set()) == trace
+
+
 def test_a_trace_knows_its_switches_and_what_each_event_changed():
     trace = replay(counting("ab"), "abba").trace
     assert trace.switches == [2, 4]

@@ -220,7 +220,6 @@ MUTANTS = {
         "the disk is read even when the buffer is there.",
         ("block.lock.lock()\n    if block.buffer is None:", "block.lock.lock()\n    if True:"),
     ),
-    "nothing returned": _wrong("the last line is missing.", ("    return found\n", "")),
 }
 
 

@@ -286,6 +286,7 @@ def test_a_blank_is_found_in_the_source(answer, line):
 
 def test_a_blank_is_found_without_the_source():
     namespace: dict = {}
-    exec("def f():\n    return ____\ndef g():\n    return 1", namespace)
+    text = "def f():\n    return ____\ndef g():\n    return 1"
+    exec(compile(text, "<nowhere>", "exec"), namespace)
     assert blank_line(namespace["f"]) == 1
     assert blank_line(namespace["g"]) is None

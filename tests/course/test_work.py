@@ -200,7 +200,7 @@ def test_what_an_answer_calls_its_own_is_not_looked_for_in_the_notebook():
 
 def test_source_that_is_gone_is_said():
     names: dict = {"__name__": "__main__"}
-    exec("def f():\n    return 1", names)
+    exec(compile("def f():\n    return 1", "<nowhere>", "exec"), names)
     with pytest.raises(CannotKeep, match="the source of `f` cannot be found"):
         standing_alone({"f": names["f"]}, [])
 

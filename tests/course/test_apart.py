@@ -238,7 +238,7 @@ def test_an_answer_that_changes_what_it_is_given_spoils_no_case():
 
 def chatty(a, b):
     for line in range(10_000 if a == b == 1 else 0):
-        print("line", line)
+        print(f"line {line}")
     return by_hand(a, b)
 
 

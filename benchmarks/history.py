@@ -20,5 +20,6 @@ if __name__ == "__main__":
             proved = timed(bug.prove, 3)
             total += proved
             proof = f"{proved * 1000:.0f}"
-        print(f"| {bug.label} | {found * 1000:.0f} | {proof} |", flush=True)
+        name = f"{bug.label} (candidate)" if bug.title.startswith("candidate") else bug.label
+        print(f"| {name} | {found * 1000:.0f} | {proof} |", flush=True)
     print(f"\nAll of it: {total:.1f} s")

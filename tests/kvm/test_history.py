@@ -84,7 +84,7 @@ def test_it_is_found_and_where_it_was_mended_it_is_gone(bug):
     [pytest.param(bug, id=bug.label, marks=slow(bug.label)) for bug in BUGS if not bug.commit],
 )
 def test_what_nobody_has_mended_is_there_today(bug):
-    """`after` is today's cache, in the same machine: for O1 and O6 it fails as `before` does.
+    """`after` is today's cache, in the same machine, and fails as `before` does: O1, candidate O6.
 
     O2 is about memory that is short while the page is mapped. Its `broken` is that machine, and
     not a version of the cache: in one with enough memory there is nothing to find.

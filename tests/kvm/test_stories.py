@@ -198,7 +198,7 @@ STORIES = [
         "Oops", "where nothing is mapped",
         also={"__kvm_gpc_activate": activate_6_2, "KVM_BUG_ON": nobody_looks},
     ),
-    Story(
+    Story(  # a candidate
         "O6", ["cache_of_a_host_address"],
         {"refresher": ["refresh_and_use"], "host": ["drop_outside"]}, "UseAfterFree", "0x904",
     ),

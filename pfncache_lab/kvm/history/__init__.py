@@ -4,7 +4,7 @@ v5_17       the merged cache, statement by statement
 invariants  I1 to I11: what must hold
 scenes      set-ups and tasks; driver and driver_5_17 put either cache under them
 bug         a bug: what was wrong, and the scene in which it shows
-h01 … h21   one module a bug; o01, o02, o06: problems that are open
+h01 … h21   one module a bug; o01, o02: problems that are open; o06: a candidate
 table       what it takes to find each, and to prove that it is gone
 """
 

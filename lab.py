@@ -396,6 +396,7 @@ def run_tests(arguments):
     # type: (list[str]) -> int
     """Set up with what the tests need, run pytest, and return its exit code."""
     set_up("test")
+    JUPYTER.mkdir(exist_ok=True)  # IPython makes its own folder only in one that is there.
     return run_in_venv(["-m", "pytest"] + IN_PARALLEL + arguments)
 
 

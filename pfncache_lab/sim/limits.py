@@ -102,11 +102,15 @@ def _by_signal() -> Iterator[None]:
             raise answer
 
     before = signal.signal(signal.SIGALRM, tick)
+    # An event loop, such as the notebook's, wants to be woken by signals. It cannot run before the
+    # body is done, and each tick would put a byte more into its pipe, until that is full.
+    wakes = signal.set_wakeup_fd(-1)
     signal.setitimer(signal.ITIMER_REAL, TICK, TICK)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.set_wakeup_fd(wakes)
         signal.signal(signal.SIGALRM, before)
 
 

@@ -1,5 +1,7 @@
 """Whatever a task does, the run ends with a verdict, and the next run works."""
 
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,7 +20,7 @@ from pfncache_lab.sim import (
     StepLimit,
 )
 from pfncache_lab.sim import machine as machine_module
-from pfncache_lab.sim.limits import TimeLimit, time_limit
+from pfncache_lab.sim.limits import TICK, TimeLimit, time_limit, watched
 from tests.programs import Shared, add_one
 
 from .running import bugs, runs
@@ -263,3 +265,20 @@ def test_a_task_cannot_run_a_machine():
 
     with pytest.raises(Exception, match="cannot run a machine of its own"):
         bugs(Box, a=nested)
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timer signals here")
+def test_the_watch_leaves_the_pipe_of_an_event_loop_alone():
+    """Goal: a search of minutes does not fill it. Method: a pipe, and a body of several ticks."""
+    ours, loops = socket.socketpair()
+    with ours, loops:
+        loops.setblocking(False)
+        before = signal.set_wakeup_fd(loops.fileno())
+        try:
+            with watched():
+                time.sleep(4 * TICK)
+        finally:
+            assert signal.set_wakeup_fd(before) == loops.fileno()
+        ours.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            ours.recv(1)

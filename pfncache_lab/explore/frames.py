@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 
 from ..sim import machine as sim
 from ..sim import stacks
-from .hidden import Place, calls_back, globals_of, hidden
+from .hidden import Place, all_names, calls_back, globals_of, hidden
 from .values import CannotTell, Values
 
 _OURS = sim.__name__.rpartition(".")[0] + "."
@@ -22,7 +22,6 @@ class Code:
     __slots__ = (
         "id",
         "name",
-        "names",
         "scheduler",
         "sim",
         "ours",
@@ -40,7 +39,6 @@ class Code:
         module: str = frame.f_globals.get("__name__", "")
         self.id = id(code)
         self.name = code.co_name
-        self.names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars)
         self.scheduler = module in _SCHEDULERS or module.startswith(_EXPLORE)
         self.sim = module.startswith(_OURS)
         self.ours = self.sim or "PRIMITIVES" in frame.f_globals
@@ -51,13 +49,22 @@ class Code:
             _check_globals(code, frame.f_globals, numbers)
 
     def place(self, offset: int) -> Place:
-        """Say what lies on the stack there. Raises CannotTell if that does not show."""
+        """Say what counts of a frame there. Raises CannotTell if that does not show."""
         place = self._places.get(offset)
         if place is None:
-            place = self._places[offset] = hidden(self._code, offset)
+            look = _of_a_primitive if self.ours else hidden
+            place = self._places[offset] = look(self._code, offset)
         if place.trouble:
             raise CannotTell(place.trouble)
         return place
+
+
+def _of_a_primitive(code: CodeType, offset: int) -> Place:
+    """Leave out dead variables, but keep what the primitive was called with."""
+    place = hidden(code, offset)
+    called_with = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    count = {*place.names, *called_with}
+    return Place(tuple([name for name in all_names(code) if name in count]))
 
 
 def _check_globals(

@@ -5,6 +5,8 @@ loaded, the iterator of a `for`, the exit of a `with`. Two states that differ on
 from outside, and a search that takes them for one would miss what follows from the second. Python
 does not let us look; but where a function is in its code tells how deep the stack is, and what
 sort of thing lies there.
+
+The other way round, its locals show more than matters: a variable that nobody will read any more.
 """
 
 from __future__ import annotations
@@ -14,18 +16,36 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from functools import lru_cache
 from types import CodeType
+from typing import NamedTuple
 
-VALUE, EXIT, RANGE, ITERATOR = "value", "exit", "range", "iterator"
+from ..sim.variables import goes_nowhere_else, jumps, stored_by, variables_of
 
-Stack = tuple[str, ...]
+
+class Item(NamedTuple):
+    """Something on the stack."""
+
+    kind: str
+    names: tuple[str, ...] = ()
+    """The variables that tell the rest: of `for i in range(n)` those are i and n."""
+    path: str = ""
+    """Of an exit: 's.lock', where nothing stores to the variable s."""
+
+
+VALUE, ITERATOR = Item("value"), Item("iterator")
+RANGE, EXIT = "range", "exit"
+"""The other kinds: an iterator whose position follows from variables, and a `with` block."""
+
+Stack = tuple[Item, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What lies on the stack while an operation at one place of a function is pending."""
+    """What counts of a frame while an operation at one place of its function is pending."""
 
+    names: tuple[str, ...]
+    """The variables that may still be read, or tell what lies on the stack."""
     values: bool = False
-    """Values that were computed earlier in the statement."""
+    """Whether there are values on the stack that were computed earlier in the statement."""
     exits: tuple[str, ...] = ()
     """Open `with` blocks: 's.lock' where nothing stores to the variable s, otherwise nothing."""
     iterators: int = 0
@@ -47,12 +67,21 @@ def hidden(code: CodeType, offset: int) -> Place:
     offsets, stacks = _stacks(code)
     at = bisect_right(offsets, offset) - 1  # a call in progress may point into its inline cache
     stack = stacks.get(offsets[at])
+    names = all_names(code)
     if stack is None:
-        return Place(trouble=_UNKNOWN.format(code.co_name))
-    if VALUE in stack and RANGE in stack[stack.index(VALUE) :]:
-        return Place(trouble=UNSEEN.format(code.co_name))  # a comprehension, half-way
-    exits = tuple([x.removeprefix(EXIT).strip() for x in stack if x.startswith(EXIT)])
-    return Place(VALUE in stack, exits, stack.count(ITERATOR))
+        return Place(names, trouble=_UNKNOWN.format(code.co_name))
+    if VALUE in stack and any([item.kind == RANGE for item in stack[stack.index(VALUE) :]]):
+        return Place(names, trouble=UNSEEN.format(code.co_name))  # a comprehension, half-way
+    exits = tuple([item.path for item in stack if item.kind == EXIT])
+    if all([item.names for item in stack]):
+        count = variables_of(code).live(offset).union(*[item.names for item in stack])
+        names = tuple([name for name in names if name in count])
+    return Place(names, VALUE in stack, exits, stack.count(ITERATOR))
+
+
+def all_names(code: CodeType) -> tuple[str, ...]:
+    """Name all variables of a function, always in the same order."""
+    return tuple(dict.fromkeys((*code.co_varnames, *code.co_cellvars, *code.co_freevars)))
 
 
 @lru_cache(maxsize=1024)
@@ -82,8 +111,6 @@ _RESULTS = {
 }  # fmt: skip
 """What can lead to an operation, and how many results it leaves on the stack."""
 
-_ENDS = ("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE")
-
 
 @lru_cache(maxsize=1024)
 def _stacks(code: CodeType) -> tuple[list[int], dict[int, Stack]]:
@@ -101,19 +128,15 @@ def _stacks(code: CodeType) -> tuple[list[int], dict[int, Stack]]:
             continue
         before[i] = stack
         instruction = instructions[i]
-        if instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
+        if jumps(instruction):
             todo.append((index[instruction.argval], _after(instructions, i, stack, True)))
-        if instruction.opname not in _ENDS and not _always_jumps(instruction.opname):
+        if not goes_nowhere_else(instruction):
             todo.append((i + 1, _after(instructions, i, stack, False)))
     return list(index), {
         instructions[i].offset: left
         for i, stack in before.items()
         if (left := _below(instructions[i], stack)) is not None
     }
-
-
-def _always_jumps(name: str) -> bool:
-    return name.startswith("JUMP") and "IF" not in name
 
 
 def _effect(instruction: dis.Instruction, jump: bool) -> int:
@@ -143,7 +166,8 @@ def _after(instructions: list[dis.Instruction], i: int, stack: Stack, jump: bool
     if name == "COPY":
         return (*stack, stack[-(instruction.arg or 0)])
     if name == "GET_ITER":
-        return (*stack[:-1], RANGE if _is_plain_range(instructions, i) else ITERATOR)
+        names = _tell_position(instructions, i)
+        return (*stack[:-1], Item(RANGE, names) if names else ITERATOR)
     if name.startswith("LOAD_FAST") and instruction.argval == ".0":  # what a comprehension is over
         return (*stack, ITERATOR)
     if name == "BEFORE_WITH":
@@ -151,7 +175,7 @@ def _after(instructions: list[dis.Instruction], i: int, stack: Stack, jump: bool
     return (*stack, *[VALUE] * effect) if effect >= 0 else stack[:effect]
 
 
-def _exit(instructions: list[dis.Instruction], i: int) -> str:
+def _exit(instructions: list[dis.Instruction], i: int) -> Item:
     """Tell what a `with` will leave, if it is a lock of a variable that does not change.
 
     That is `with s.lock:` and `with s.lock.write():`.
@@ -160,27 +184,27 @@ def _exit(instructions: list[dis.Instruction], i: int) -> str:
     if parts and parts[-1].opname == "CALL" and parts[-1].arg == 0:
         del parts[-2:]
     if len(parts) < 2 or parts[-1].opname != "LOAD_ATTR" or parts[-2].opname != "LOAD_FAST":
-        return EXIT
+        return Item(EXIT)
     variable = parts[-2].argval
-    if any(variable in _stored(instruction) for instruction in instructions):
-        return EXIT
-    return f"{EXIT} {variable}.{parts[-1].argval}"
+    if any(variable in stored_by(instruction) for instruction in instructions):
+        return Item(EXIT)
+    return Item(EXIT, (variable,), f"{variable}.{parts[-1].argval}")
 
 
-def _is_plain_range(instructions: list[dis.Instruction], i: int) -> bool:
-    """Whether the loop is `for x in range(…)` such that x alone tells how far it has come.
+def _tell_position(instructions: list[dis.Instruction], i: int) -> tuple[str, ...]:
+    """Name the variables that tell how far `for x in range(…)` has come: x, and the bounds.
 
-    So the bounds must not change, and nothing else may store to x.
+    If there are any: the bounds must not change, and nothing else may store to x.
     """
-    stores = [name for instruction in instructions for name in _stored(instruction)]
+    stores = [name for instruction in instructions for name in stored_by(instruction)]
     # A jump over a long body has its distance in two instructions.
     loop, store = [x for x in instructions[i + 1 : i + 6] if x.opname != "EXTENDED_ARG"][:2]
-    variable = _stored(store)[:1]
+    variable = stored_by(store)[:1]
     if loop.opname != "FOR_ITER" or not variable or stores.count(variable[0]) != 1:
-        return False
+        return ()
     parts = [x for x in instructions[:i] if x.opname not in ("PRECALL", "PUSH_NULL", "CACHE")]
     if not parts or parts[-1].opname != "CALL":
-        return _is_distinct(parts[-1]) if parts else False
+        return tuple(variable) if parts and _is_distinct(parts[-1]) else ()
     count = parts[-1].arg or 0
     bounds, function = parts[-1 - count : -1], parts[-2 - count]
     fixed = all(
@@ -188,7 +212,9 @@ def _is_plain_range(instructions: list[dis.Instruction], i: int) -> bool:
         or (x.opname in ("LOAD_FAST", "LOAD_DEREF") and x.argval not in stores)
         for x in bounds
     )
-    return fixed and function.opname == "LOAD_GLOBAL" and function.argval == "range"
+    if not fixed or function.opname != "LOAD_GLOBAL" or function.argval != "range":
+        return ()
+    return (*variable, *[x.argval for x in bounds if x.opname != "LOAD_CONST"])
 
 
 def _is_distinct(instruction: dis.Instruction) -> bool:
@@ -197,13 +223,3 @@ def _is_distinct(instruction: dis.Instruction) -> bool:
     if instruction.opname != "LOAD_CONST" or not isinstance(items, str | tuple):
         return False
     return len(set(map(repr, items))) == len(items)
-
-
-def _stored(instruction: dis.Instruction) -> list[str]:
-    """Name the local variables that the instruction stores to, in order."""
-    name, value = instruction.opname, instruction.argval
-    if name in ("STORE_FAST", "STORE_DEREF"):
-        return [value]
-    if name == "STORE_FAST_STORE_FAST":
-        return list(value)
-    return [value[0]] if name == "STORE_FAST_LOAD_FAST" else []

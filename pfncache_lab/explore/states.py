@@ -1,9 +1,10 @@
 """states.py: a state of a run as one number, equal where the future of the run is equal.
 
 A state is the state of every simulated object and, for each task, where it is in its code and what
-it holds: its chain of frames, their locals, the operation it has announced. A hash that leaves out
-something on which the future depends would make the search skip schedules in silence. So whatever
-cannot be told apart raises CannotTell, and the search that needs no states takes over.
+it holds: its chain of frames, those of their locals that may still be read, and the operation it
+has announced. A hash that leaves out something on which the future depends would make the search
+skip schedules in silence. So whatever cannot be told apart raises CannotTell, and the search that
+needs no states takes over.
 
 A hash of 64 bits can be equal for two states that differ; with a million states the chance of that
 is one in thirty million.
@@ -129,9 +130,12 @@ class States:
             raise CannotTell(UNSEEN.format(self._loops[-1]))
         for walk in task.walks:
             parts += [self._values.key(walk.items), walk.position]
-        if task.turn is not None:
-            task.turn = task.turn.so_far([frame for frame, code in frames if not code.sim])
-            parts.append(task.turn and self._values.key(task.turn[1:]))
+        if (turn := task.turn) is not None:
+            depths = [depth for depth, (frame, _) in enumerate(frames) if frame is turn.frame]
+            if depths:
+                parts += [depths[0], turn.offset, self._values.key(turn.values)]
+            else:  # its loop has ended
+                task.turn = None
         parts += [tuple(held), context.irqs_off, context.preempt_off, context.hard_irq]
         return hash(tuple(parts)), self._values.mutable, noted
 
@@ -186,9 +190,9 @@ class States:
     def _frame(self, frame: FrameType, code: Code, note: Note, parts: list[Hashable]) -> int:
         """Add the key of one frame; returns how many unknown `with` blocks it is in."""
         here, shown, exits = frame.f_lasti, frame.f_locals, 0
+        place, ours, key = code.place(here), code.ours, self._values.key
         parts += (code.id, here)
-        if not code.ours:
-            place = code.place(here)
+        if not ours:
             self._loops += [code.name] * place.iterators
             if place.values:
                 if len(note.known) >= NOTE_LIMIT:
@@ -196,9 +200,8 @@ class States:
                 parts.append(note.known)
             for path in place.exits:
                 exits += not _is_lock_of(shown, path)
-        key, ours = self._values.key, code.ours
         try:
-            for name in code.names:
+            for name in place.names:
                 if name not in shown:
                     parts.append("unbound")
                 elif not ours or type(value := shown[name]) in _SIMPLE:
@@ -213,7 +216,7 @@ class States:
 
 _SIMPLE = (int, bool, str)
 
-_FOLLOWING = ("task", "turn", "reads", "writes", "progress", "wants_change")
+_FOLLOWING = ("task", "hold", "turn", "reads", "writes", "progress", "wants_change")
 """Slots of an operation that follow from the rest of a state."""
 
 

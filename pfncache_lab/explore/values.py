@@ -32,7 +32,7 @@ def number_key(value: int) -> Hashable:
 
     hash(-1) is hash(-2), and hash(2**64 - 1), which is how C writes ~0, is hash(7).
     """
-    return value if 0 <= value < 1 << 60 else str(value)
+    return value if 0 <= value < 1 << 60 else (int, hex(value))
 
 
 class Values:

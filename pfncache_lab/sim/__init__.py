@@ -16,6 +16,7 @@
     context   what a task holds, and whether it may sleep
     sleeping  might_sleep(), hard interrupts
     spinning  cpu_relax(), cond_resched()
+    variables what a loop carries over, and which variables nobody reads any more
     assertions  lockdep_assert_held(), WARN_ON_ONCE(), BUG_ON()
     stuck     why nobody can run any more
     link      functions put in the place of others, by name

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from itertools import takewhile
+from collections.abc import Iterator
 from types import FrameType
 from typing import NamedTuple
 
@@ -15,19 +14,20 @@ from .lock import Lock
 from .machine import Task
 from .op import Op
 from .sleeping import might_sleep
+from .variables import variables_of
 
 
 def cpu_relax() -> None:
     """Say "I am spinning": belongs in the body of every loop that waits for another task.
 
-    An iteration that has changed nothing, neither shared fields nor the loop's own variables, can
-    only repeat itself until somebody changes what it has loaded. So the task is not chosen again
-    before that: the loop stays as it is in the kernel, and the number of schedules stays finite.
+    An iteration that has changed nothing, neither shared fields nor the variables with which the
+    next one begins, can only repeat itself until somebody changes what it has loaded. So the task
+    is not chosen again before that: the loop stays as it is in the kernel, and the number of
+    schedules stays finite.
     Mirrors cpu_relax() (asm/processor.h).
 
-    A loop that gives up after some rounds (`for _ in range(3)`) does not need it, and must do
-    without: here its first round would wait for a change, and be a livelock where nobody is left to
-    make one.
+    A loop that gives up after some rounds (`for _ in range(3)`) waits for nobody: there it only
+    lets others run.
     """
     if machine.running is not None:
         machine.running.step(Spin(machine.running.executing()))
@@ -49,7 +49,9 @@ class Spin(Op):
     def __init__(self, task: Task) -> None:
         self.task = task
         self.turn = Turn.of_this_task()
-        self.moved_on = self.turn.differs_from(task.turn)
+        self.moved_on = self.turn is not None and self.turn.is_news_after(task.turn)
+        if self.turn is not None and _gives_up():
+            self.turn, self.moved_on = None, True
         self.progress = task.stored or self.moved_on
         """Whether the task has changed anything since it last spun: a field, or its variables."""
         self.wants_change = not self.progress
@@ -58,9 +60,11 @@ class Spin(Op):
         self.reads = self.writes = ()
         if not self.progress:
             # A plain field changes without a step; the step that tells is one on its lock.
-            self.reads = (*[thing.id for thing in task.seen], *task.context.taken)
+            seen = [thing.id for thing in task.seen]
+            self.reads = tuple(sorted({*seen, *task.context.taken}))
             # Readers commute and count as having only looked; but one that leaves wakes this task.
-            self.writes = tuple([t.id for t in task.seen if isinstance(t, Lock) and t.shareable])
+            shareable = [t.id for t in task.seen if isinstance(t, Lock) and t.shareable]
+            self.writes = tuple(sorted(shareable))
 
     def enabled(self) -> bool:
         if self.progress:  # the next iteration may differ
@@ -95,59 +99,58 @@ class Spin(Op):
 
 
 class Turn(NamedTuple):
-    """What the variables of a task were when it spun: those of its loop are among them.
+    """What the variables of a loop were when it spun: those with which the next iteration begins.
 
     A retry loop carries what it has loaded over to the next iteration. That one can succeed where
-    nobody has changed anything since, for it begins with newer values.
+    nobody has changed anything since, for it begins with newer values. So what carries something
+    over goes round once more, and waits only when it begins as it did the last time.
     """
 
-    frames: tuple[FrameType, ...]
-    """The calls that it was in, the outermost first."""
-    places: tuple[int, ...]
-    """Where each of them was in its code."""
-    values: tuple[tuple[object, ...], ...]
-    """The numbers and texts in its variables. Other values are shared, or made anew each time."""
+    frame: FrameType
+    """The call that the loop is in."""
+    offset: int
+    """Where that is in its code."""
+    values: tuple[object, ...]
+    """The numbers and texts in the variables. Other values are shared, or made anew each time."""
+    counts: bool
+    """Whether it is a `for`: what it carries over is only how far it has come."""
 
     @classmethod
-    def of_this_task(cls) -> Turn:
-        """Look at the calls that the task is in now."""
-        frames: list[FrameType] = []
-        frame: FrameType | None = sys._getframe(2)
-        while frame is not None:
-            if frame.f_globals.get("__package__") != __package__:
-                frames.append(frame)
-            frame = frame.f_back
-        frames.reverse()
-        return cls(tuple(frames), tuple([f.f_lasti for f in frames]), tuple(map(_values, frames)))
-
-    def in_common_with(self, frames: Sequence[FrameType]) -> int:
-        """Count the calls that have not returned since, of those in `frames`."""
-        pairs = zip(self.frames, frames, strict=False)
-        return len(list(takewhile(lambda pair: pair[0] is pair[1], pairs)))
-
-    def differs_from(self, before: Turn | None) -> bool:
-        """Tell whether a variable has changed since, in a loop that is at the same place again."""
-        common = 0 if before is None else self.in_common_with(before.frames)
-        if before is None or not common or self.places[common - 1] != before.places[common - 1]:
-            return False
-        return self.values[:common] != before.values[:common]
-
-    def so_far(self, frames: Sequence[FrameType]) -> Turn | None:
-        """Forget the calls that have returned: they cannot be compared with any more."""
-        common = self.in_common_with(frames)
-        if not common:
+    def of_this_task(cls) -> Turn | None:
+        """Look at the innermost loop that the task is in now; None if it carries nothing over."""
+        for frame in _frames_of_the_program():
+            loop = variables_of(frame.f_code).loop(frame.f_lasti)
+            if loop is not None:
+                break
+        else:
             return None
-        return Turn(self.frames[:common], self.places[:common], self.values[:common])
+        if not loop.carries:
+            return None
+        variables = frame.f_locals
+        values = [variables.get(name) for name in loop.carries]
+        compared = [value if isinstance(value, int | str) else None for value in values]
+        return cls(frame, frame.f_lasti, tuple(compared), loop.counts)
+
+    def is_news_after(self, before: Turn | None) -> bool:
+        """Tell whether the next iteration may differ, though nobody has changed a field."""
+        if before is None or before.frame is not self.frame or before.offset != self.offset:
+            return not self.counts
+        return before.values != self.values
 
 
-def _values(frame: FrameType) -> tuple[object, ...]:
-    variables = frame.f_locals
-    values = [variables.get(name, _UNBOUND) for name in frame.f_code.co_varnames]
-    return tuple([value for value in values if isinstance(value, _COMPARED)])
+def _gives_up() -> bool:
+    """Whether all loops that the task is in end by themselves, for lack of items."""
+    frames = _frames_of_the_program()
+    return all([variables_of(frame.f_code).ends_by_itself(frame.f_lasti) for frame in frames])
 
 
-_COMPARED = (int, str, type(None))
-_UNBOUND = object()
+def _frames_of_the_program() -> Iterator[FrameType]:
+    """Yield the calls that the task is in, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_globals.get("__package__") != __package__:
+            yield frame
+        frame = frame.f_back
 
 
 def _news(thing: Cell | Lock) -> str:

@@ -29,10 +29,7 @@ def stuck(tasks: Sequence[Task]) -> KernelBug:
         return Deadlock(_tell_circle(circle))
     reasons = "".join(f"\n  {t.name}: {t.pending.reason()}." for t in tasks if t.pending)
     if any(task.pending and task.pending.wants_change for task in tasks):
-        return Livelock(
-            f"A task spins, and nobody is left who could change what it sees.{reasons}\n"
-            "  If its loop gives up after some rounds, leave cpu_relax() out of it."
-        )
+        return Livelock(f"A task spins, and nobody is left who could change what it sees.{reasons}")
     return Deadlock(f"Nobody can run any more.{reasons}")
 
 

@@ -76,3 +76,58 @@ def test_who_waits_for_what_nobody_changes_waits_for_ever():
 
     report = check(Scenario("wait", State, {"a": wait, "b": wait}))
     assert report.failure is not None and "nobody is left" in str(report)
+
+
+def gives_up(s):
+    for _ in range(3):
+        if s.flag:
+            break
+        cpu_relax()
+
+
+def until_two_loads_agree(s):
+    before = None
+    while (now := s.seq) != before:
+        before = now
+        cpu_relax()
+
+
+def a_few_times(s):
+    for _ in range(3):
+        cpu_relax()
+
+
+def waits_by_counting(s):
+    while not s.flag:
+        a_few_times(s)
+
+
+def nothing(s):
+    s.count += 1
+
+
+def set_flag(s):
+    s.seq += 1
+    s.flag = True
+
+
+@pytest.mark.parametrize(
+    ("spinner", "other"),
+    [
+        (gives_up, nothing),
+        (gives_up, set_flag),
+        (until_two_loads_agree, nothing),
+        (until_two_loads_agree, set_flag),
+        (waits_by_counting, set_flag),
+    ],
+)
+@pytest.mark.parametrize("strategy", ["auto", "traces", "states"])
+def test_a_loop_that_ends_without_the_others_is_no_livelock(spinner, other, strategy):
+    report = check(Scenario("spin", State, {"a": spinner, "b": other}), strategy)
+    assert report.passed, report
+
+
+@pytest.mark.parametrize("strategy", ["auto", "traces", "states"])
+def test_a_loop_that_counts_within_one_that_waits_for_ever_is_a_livelock(strategy):
+    report = check(Scenario("spin", State, {"a": waits_by_counting, "b": nothing}), strategy)
+    assert report.failure is not None and "nobody is left" in str(report)

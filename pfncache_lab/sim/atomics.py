@@ -34,7 +34,7 @@ def READ_ONCE(struct: Struct, field: str) -> Any:
 
 def WRITE_ONCE(struct: Struct, field: str, value: Any) -> None:
     """Store to a field in one step, for those who load it without the lock."""
-    _step(Store(struct._cells[field], value))
+    _step(Store(struct._cells[field], fit_for_a_field(value)))
 
 
 def smp_load_acquire(struct: Struct, field: str) -> Any:
@@ -44,7 +44,7 @@ def smp_load_acquire(struct: Struct, field: str) -> Any:
 
 def smp_store_release(struct: Struct, field: str, value: Any) -> None:
     """Store to a field; who loads the value with acquire sees all that came before."""
-    _step(_StoreRelease(struct._cells[field], value))
+    _step(_StoreRelease(struct._cells[field], fit_for_a_field(value)))
 
 
 def rcu_assign_pointer(struct: Struct, field: str, value: Any) -> None:

@@ -16,6 +16,7 @@ def join(mine: Clock, theirs: Clock) -> None:
 
 def joined(one: Clock | None, other: Clock) -> Clock:
     """Return a new clock that knows what both know."""
-    if one is None:
-        return other.copy()
-    return [a if a > b else b for a, b in zip(one, other, strict=True)]
+    clock = other.copy()
+    if one is not None:
+        join(clock, one)
+    return clock

@@ -15,8 +15,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
+from typing import Any
 
 from .headroom import headroom
 
@@ -58,19 +59,27 @@ def time_limit(meter: Meter | None = None) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def watched(tick: Tick | None = None) -> Iterator[None]:
+class watched:
     """Let `tick` look at the body every TICK seconds; and keep the process from eating all memory.
 
     The outermost one starts the timer. So a search that runs a thousand machines, each of which
     keeps watch, puts a `with watched():` around all of them.
     """
-    with _started() if not _ticks else nullcontext():
-        _ticks.append(tick)
-        try:
-            yield
-        finally:
-            _ticks.remove(tick)
+
+    def __init__(self, tick: Tick | None = None) -> None:
+        self._tick = tick
+        self._timer: AbstractContextManager[None] | None = None
+
+    def __enter__(self) -> None:
+        if not _ticks:
+            self._timer = _started()
+            self._timer.__enter__()
+        _ticks.append(self._tick)
+
+    def __exit__(self, *error: Any) -> None:
+        _ticks.remove(self._tick)
+        if self._timer is not None:
+            self._timer.__exit__(*error)
 
 
 _ticks: list[Tick | None] = []

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 
 from . import machine
-from .clock import Clock, join
+from .clock import Clock
 from .context import Hold
 from .errors import BadUnlock, RecursiveLock
 from .lock_steps import Acquire, Init, Release, Steps, TryAcquire, irq_mismatch
-from .machine import Machine, Task
+from .machine import Task
 from .named import Named
 from .site import program_frame
 from .sleeping import local_irq_enable, might_sleep
@@ -43,7 +43,7 @@ class Lock(Named):
         self.clock: Clock | None = None
         """What the last writer passes on to the next holder; and so on for the readers."""
         self.readers_clock: Clock | None = None
-        self.last_release: tuple[Task, int] | None = None
+        self.last_release: tuple[str, int] | None = None
 
     def state(self) -> Hashable:
         """Return who holds it, for the search that remembers states."""
@@ -62,48 +62,37 @@ class Lock(Named):
         if (running := self._machine()) is None:
             return
         task = running.executing()
-        if not self.spins and task.context.why_atomic():
+        context = task.context
+        if not self.spins and context.why_atomic():
             might_sleep(f"take the sleeping lock {self.name}")
         order_class = f"{self.order_class}/{subclass}" if subclass else self.order_class
-        wish = Hold(self, steps.shared, order_class, program_frame(2))
-        if task.context.held and (mine := task.context.hold(self)):
+        wish = Hold(self, steps.shared, order_class, program_frame(3))
+        if context.held and (mine := context.hold(self)):
             running.report(
                 RecursiveLock(_RECURSIVE.format(task.name, self.name, wish.site, mine.since()))
             )
         if disable_irqs:
-            task.context.irqs_off += 1
+            context.irqs_off += 1
             wish.irqs_off = True
         if lockdep := running.lockdep:
-            bug = lockdep.wants(task, wish, unqueued=wish.shared and task.context.hard_irq)
+            unqueued = wish.shared and context.hard_irq
+            bug = lockdep.wants(task, wish, unqueued) if context.held else None
             if bug := bug or (lockdep.takes(task, wish) if self.spins else None):
                 running.report(bug)
-        running.step(Acquire(self, steps.take, steps.shared))
-        self._taken(running, task, wish)
+        running.step(Acquire(self, task, steps.take, steps.shared, wish))
 
     def _try(self, steps: Steps) -> bool:
         """Take the lock if nobody has to be waited for; no deadlock can come of that."""
         if (running := self._machine()) is None:
             return True
         task = running.executing()
-        wish = Hold(self, steps.shared, self.order_class, program_frame(2))
-        take = Acquire(self, steps.take, steps.shared)
+        wish = Hold(self, steps.shared, self.order_class, program_frame(3))
+        take = Acquire(self, task, steps.take, steps.shared, wish)
         if not running.step(TryAcquire(take, steps.attempt)):
             return False
         if (lockdep := running.lockdep) and self.spins and (bug := lockdep.takes(task, wish)):
             running.report(bug)
-        self._taken(running, task, wish)
         return True
-
-    def _taken(self, running: Machine, task: Task, hold: Hold) -> None:
-        """Record that the task has it, and has seen what the holders before it did."""
-        hold.step = len(running.schedule)
-        context = task.context
-        context.held.append(hold)
-        context.taken[self.id] = None
-        if self.clock is not None:
-            join(context.clock, self.clock)
-        if self.readers_clock is not None and not hold.shared:
-            join(context.clock, self.readers_clock)
 
     def _drop(self, steps: Steps, enable_irqs: bool = False) -> None:
         """Give the lock back."""
@@ -111,7 +100,7 @@ class Lock(Named):
             return
         task = running.executing()
         hold = task.context.hold(self)
-        running.step(Release(self, steps.drop, steps.shared))
+        running.step(Release(self, task, steps.drop, steps.shared, hold))
         if hold is not None and hold.irqs_off is not enable_irqs:
             running.report(BadUnlock(irq_mismatch(self, task, hold)))
         if enable_irqs:

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from . import machine
-from .clock import joined
+from .clock import join, joined
 from .context import Hold
 from .errors import BadUnlock, HeldLockInit, KernelBug
 from .machine import Task
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from .lock import Lock
 
 
-class Steps(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Steps:
     """One way to hold a lock: alone or, if `shared`, together with others.
 
     The three words are what the trace calls its steps: "read_lock", "read_unlock", "read_trylock".
@@ -31,12 +33,17 @@ class Steps(NamedTuple):
 
 
 class _LockOp(OpOn["Lock"]):
-    __slots__ = ("kind", "shared")
+    __slots__ = ("task", "kind", "shared", "hold")
 
-    def __init__(self, lock: Lock, kind: str, shared: bool) -> None:
-        super().__init__(lock, commute=shared)
+    def __init__(self, lock: Lock, task: Task, kind: str, shared: bool, hold: Hold | None) -> None:
+        """Announce it; `hold` says how the task will hold the lock, or how it does."""
+        self.on = lock
+        self.reads = (lock.id,) if shared else ()
+        self.writes = () if shared else (lock.id,)
+        self.task = task
         self.kind = kind
         self.shared = shared
+        self.hold = hold
 
 
 class Acquire(_LockOp):
@@ -50,10 +57,20 @@ class Acquire(_LockOp):
         return lock.writer is None and (self.shared or not lock.readers)
 
     def effect(self) -> None:
+        lock, task, hold, running = self.on, self.task, self.hold, machine.running
+        assert hold is not None and running is not None
+        hold.step = len(running.schedule)
+        context = task.context
+        context.held.append(hold)
+        context.taken[lock.id] = None
+        if lock.clock is not None:  # it has seen what the holders before it did
+            join(context.clock, lock.clock)
         if self.shared:
-            self.on.readers.append(machine.me())
-        else:
-            self.on.writer = machine.me()
+            lock.readers.append(task)
+            return
+        lock.writer = task
+        if lock.readers_clock is not None:
+            join(context.clock, lock.readers_clock)
 
     def reason(self) -> str:
         return f"it waits to {self.future()}, which {self.on.held_by()}"
@@ -88,7 +105,7 @@ class TryAcquire(Op):
     def effect(self) -> bool:
         lock = self.acquire.on
         if not self.acquire.enabled():
-            machine.me().seen.setdefault(lock, lock.version)
+            self.acquire.task.seen.setdefault(lock, lock.version)
             return False
         self.acquire.effect()
         return True
@@ -107,10 +124,9 @@ class Release(_LockOp):
     releases = True
 
     def effect(self) -> None:
-        lock, task = self.on, machine.me()
-        context, running = task.context, machine.running
+        lock, task, hold, running = self.on, self.task, self.hold, machine.running
+        context = task.context
         assert running is not None
-        hold = context.hold(lock)
         if hold is None or hold.shared is not self.shared:
             running.report(_bad_unlock(self, task, hold))
         context.held.remove(hold)
@@ -121,7 +137,7 @@ class Release(_LockOp):
         else:
             lock.writer, lock.readers_clock = None, None
             lock.clock = context.clock.copy()
-        lock.last_release = task, len(running.schedule)
+        lock.last_release = task.name, len(running.schedule)
         context.clock[task.index] += 1
 
 
@@ -139,7 +155,7 @@ def _bad_unlock(op: Release, task: Task, hold: Hold | None) -> KernelBug:
     before = ""
     if lock.last_release:
         last, step = lock.last_release
-        before = f" It was last released by {last.name} at step {step}."
+        before = f" It was last released by {last} at step {step}."
     return BadUnlock(
         f"{what}, and nobody holds it.{before} One unlock is too many; look at the paths that "
         "lead here."

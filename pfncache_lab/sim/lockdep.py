@@ -74,13 +74,14 @@ class LockDep:
 
     def takes(self, task: Task, wish: Hold) -> LockOrder | None:
         """Note in which context `task` takes a spinning lock; returns what is wrong with that."""
-        key = (wish.order_class, wish.shared)
-        if task.context.hard_irq:
+        context = task.context
+        if context.hard_irq:
             seen = self._in_irq
-        elif task.context.irqs_on:
-            seen = self._irqs_on
-        else:
+        elif context.irqs_off:
             return None
+        else:
+            seen = self._irqs_on
+        key = (wish.order_class, wish.shared)
         if key in seen:
             return None
         seen[key] = f"{task.name}, {wish.site}"

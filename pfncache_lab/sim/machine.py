@@ -13,8 +13,7 @@ Everything that is not determined by the program is one call: `oracle.choose(run
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -57,7 +56,7 @@ class Machine:
         A search hands the same `lockdep` to all its runs; without one, lock order is not checked.
         """
         self.oracle = oracle
-        self.script = list(script)
+        self._script = iter(script)
         self._watch = watch
         self.lockdep = lockdep
         self.memory: WeakMemory | None = None
@@ -81,28 +80,20 @@ class Machine:
 
     def run(self) -> None:
         """Run to the end, or to where the oracle stops; see `bug`, `schedule` and `trace`."""
-        with self._running():
-            try:
-                self._drive()
-                if self.recorder is not None:
-                    self.trace = self.recorder.trace(self.tasks)
-            finally:
-                self._unwind()
+        self._execute(self._drive_to_the_end)
         if self._fault is not None:
             raise self._fault
 
     def walk(self, steps: Iterable[int] = ()) -> None:
         """Take these steps, go on to where the oracle stops, wait there; in the end, `close`."""
-        self.script += steps
-        with self._running():
-            self._drive()
+        self._script = iter(steps)
+        self._execute(self._drive)
         if self._fault is not None:
             raise self._fault
 
     def close(self) -> None:
         """End the tasks that have not finished, so that no frame of theirs outlives the run."""
-        with self._running():
-            self._unwind()
+        self._execute(self._unwind)
 
     def step(self, op: Op) -> Any:
         """Announce `op`, wait until this task is chosen, then do it; returns what it returns.
@@ -119,7 +110,7 @@ class Machine:
         if chosen is not task:
             self._yield_to(chosen)
         result = op.effect() if self.recorder is None else self.recorder.do(task, op)
-        task.results, task.touched = [result], []
+        task.results.append(result)
         return result
 
     def executing(self) -> Task:
@@ -144,17 +135,25 @@ class Machine:
 
     # -- one run ---------------------------------------------------------------------------
 
-    @contextmanager
-    def _running(self) -> Iterator[None]:
+    def _execute(self, action: Callable[[], None]) -> None:
+        """Do something in which tasks run: they are those of this machine, and of no other."""
         global running
         if running is not None:
             raise ModelError("A task cannot run a machine of its own.")
         running, self.hub = self, getcurrent()
         try:
             with watched(Watchdog(self).tick):
-                yield
+                action()
         finally:
             running = None
+
+    def _drive_to_the_end(self) -> None:
+        try:
+            self._drive()
+            if self.recorder is not None:
+                self.trace = self.recorder.trace(self.tasks)
+        finally:
+            self._unwind()
 
     def _start(self) -> None:
         """Run each task up to its first operation: nobody can observe what comes before."""
@@ -198,14 +197,14 @@ class Machine:
         """Ask the oracle. Its errors must not surface in a task, whose code might catch them."""
         chosen: Task | None
         try:
-            done = len(self.schedule)
-            if done < len(self.script):  # a search spends most of its steps on the way to its place
-                chosen = self.tasks[self.script[done]]
+            number = next(self._script, None)
+            if number is None:
+                chosen = self._ask()
+            else:  # a search spends most of its steps on the way to its place
+                chosen = self.tasks[number]
                 op = chosen.pending
                 if op is None or (op.waits and not op.enabled()):
-                    raise ModelError(not_determined(done + 1, chosen))
-            else:
-                chosen = self._ask()
+                    raise ModelError(not_determined(len(self.schedule) + 1, chosen))
         except KernelBug as bug:
             chosen, self.bug = None, bug
         except RecursionError as error:  # the stack is the task's, and so is the fault
@@ -220,7 +219,11 @@ class Machine:
     def _ask(self) -> Task | None:
         if self._watch is not None and (bug := self._look(self._watch)):
             raise bug
-        runnable = [t for t in self.tasks if (op := t.pending) and (not op.waits or op.enabled())]
+        runnable = []
+        for task in self.tasks:
+            op = task.pending
+            if op is not None and (not op.waits or op.enabled()):
+                runnable.append(task)
         if not runnable:
             settle(self.tasks)
             return None

@@ -44,8 +44,10 @@ class Struct:
         prefix = f"{name}." if name else ""
         fields = self._declared(Field)
         first = machine.new_id(self, len(fields))
+        self._fields: dict[str, Field[Any]]
         self._cells: dict[str, Cell]
         self._maker: Task | None
+        self.__dict__["_fields"] = fields
         self.__dict__["_cells"] = {
             key: Cell(first + i, prefix + key, field.initial, isinstance(field, shared))
             for i, (key, field) in enumerate(fields.items())
@@ -61,7 +63,11 @@ class Struct:
 
         A task may do that only to a struct that it has made itself; locks it may add to others.
         """
-        if machine.running is not None and name not in self._cells:
+        if machine.running is not None:
+            field = self._fields.get(name)
+            if field is not None:
+                field._store(self, fit_for_a_field(value))
+                return
             self._refuse_undeclared(name, value)
         object.__setattr__(self, name, value)
 
@@ -121,10 +127,8 @@ class Field(Generic[T]):
         return self._load(struct)
 
     def __set__(self, struct: Struct, value: T) -> None:
-        if machine.running is None:
-            struct._cells[self.name].value = fit_for_a_field(value)
-        else:
-            self._store(struct, value)
+        """Store outside a run. In one, Struct.__setattr__ does."""
+        struct._cells[self.name].value = fit_for_a_field(value)
 
     def _load(self, struct: Struct) -> T:
         raise NotImplementedError
@@ -178,7 +182,7 @@ class shared(Field[T]):
         return value
 
     def _store(self, struct: Struct, value: T) -> None:
-        plain_store(struct, self, fit_for_a_field(value))
+        plain_store(struct, self, value)
 
 
 def fit_for_a_field(value: T) -> T:
@@ -187,7 +191,7 @@ def fit_for_a_field(value: T) -> T:
     All runs would share the list that a class declares, a change in it would be no step, and a
     trace would show at each step how it was at the end.
     """
-    if isinstance(value, _CHANGEABLE):
+    if type(value) not in _FIT and isinstance(value, _CHANGEABLE):
         raise ModelError(
             f"A field holds a value, and a {type(value).__name__} can change while it is in there. "
             "Use a tuple and store a new one, or a Struct with a field for each part."
@@ -195,6 +199,7 @@ def fit_for_a_field(value: T) -> T:
     return value
 
 
+_FIT = frozenset({int, bool, str, bytes, type(None)})
 _CHANGEABLE = (list, dict, set, bytearray)
 
 
@@ -254,7 +259,7 @@ class Store(Op):
     def __init__(self, cell: Cell, value: Any) -> None:
         self.writes = (cell.id,)
         self.cell = cell
-        self.value = fit_for_a_field(value)
+        self.value = value
 
     def effect(self) -> None:
         task = machine.me()

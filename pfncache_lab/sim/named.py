@@ -24,7 +24,7 @@ class Named:
         self.id = machine.new_id(self)
         self.name = name or f"{type(self).__name__} {self.id}"
         self.order_class = order_class or self.name
-        self._world = machine.world
+        self._world = machine.world.serial  # the world itself knows this: it would outlive the run
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name, self.order_class = name, f"{owner.__name__}.{name}"
@@ -40,7 +40,7 @@ class Named:
     def _machine(self) -> Machine | None:
         """Return the machine that runs, or None: then there is nobody to wait for."""
         running = machine.running
-        if running is not None and self._world is not machine.world:
+        if running is not None and self._world != machine.world.serial:
             raise ModelError(
                 f"{self.name} was made before this run's set-up. What outlives a run carries its "
                 "state into the next one; make it in the set-up."

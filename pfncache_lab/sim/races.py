@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from . import machine
 from .cell import Cell
+from .clock import Clock
 from .errors import DataRace, Unguarded
 from .machine import Machine, Task
 from .op import Op
@@ -36,12 +37,12 @@ if TYPE_CHECKING:
 class Access:
     """Who touched a field, at which count of its own clock, and where."""
 
-    __slots__ = ("task", "count", "marked", "held", "step", "is_step", "code", "offset")
+    __slots__ = ("by", "count", "marked", "held", "step", "is_step", "code", "offset")
 
     def __init__(
         self, running: Machine, task: Task, frame: FrameType, marked: bool, is_step: bool = False
     ) -> None:
-        self.task = task
+        self.by = task.name  # the task itself knows the field: it would keep the run alive
         self.count = task.context.clock[task.index]
         self.marked = marked
         self.held = tuple(task.context.held)
@@ -57,7 +58,7 @@ class Access:
         when = f"{'at' if self.is_step else 'after'} step {self.step}"
         when = when if self.step else "before the first step"
         site = Site(self.code, self.offset)
-        return f"{self.task.name} {how} it {when}, holding {held} ({site})"
+        return f"{self.by} {how} it {when}, holding {held} ({site})"
 
 
 def plain_load(struct: Struct, field: shared[Any]) -> Any:
@@ -66,11 +67,15 @@ def plain_load(struct: Struct, field: shared[Any]) -> Any:
     assert running is not None
     task = running.executing()
     cell = struct._cells[field.name]
-    guards = field.guards(struct) if struct._maker is not task else []
-    if guards and not any(map(task.context.hold, guards)):
-        running.step(_Unguarded(cell, "loads", guards))
+    guards = () if struct._maker is task else cell.guards or field.guards(struct)
+    for guard in guards:
+        if task.context.hold(guard):
+            break
+    else:
+        if guards:
+            running.step(_Unguarded(cell, "loads", guards))
     access = Access(running, task, sys._getframe(_PROGRAM), False)
-    check(cell, access, "loads", guards)
+    check(cell, access, task, "loads", guards)
     cell.loads[task.index, False] = access
     task.touched.append(cell.id)
     task.seen.setdefault(cell, cell.version)
@@ -86,12 +91,13 @@ def plain_store(struct: Struct, field: shared[Any], value: Any) -> None:
     assert running is not None
     task = running.executing()
     cell = struct._cells[field.name]
-    guards = field.guards(struct) if struct._maker is not task else []
-    holds = [task.context.hold(guard) for guard in guards]
-    if not all([hold and not hold.shared for hold in holds]):
-        running.step(_Unguarded(cell, "stores", guards))
-    access = Access(running, task, sys._getframe(_PROGRAM + 1), False)  # Struct.__setattr__
-    check(cell, access, "stores", guards)
+    guards = () if struct._maker is task else cell.guards or field.guards(struct)
+    for guard in guards:
+        hold = task.context.hold(guard)
+        if hold is None or hold.shared:
+            running.step(_Unguarded(cell, "stores", guards))
+    access = Access(running, task, sys._getframe(_PROGRAM), False)
+    check(cell, access, task, "stores", guards)
     cell.stores[task.index, False] = access
     task.touched.append(cell.id)
     task.stored |= cell.store(value)
@@ -119,8 +125,9 @@ class _Unguarded(Op):
     def effect(self) -> NoReturn:
         running = machine.running
         assert running is not None
-        access = Access(running, running.executing(), program_frame(), False, True)
-        check(self.cell, access, self.does, self.guards)
+        task = running.executing()
+        access = Access(running, task, program_frame(), False, True)
+        check(self.cell, access, task, self.does, self.guards)
         _report_unguarded(self.cell, access, self)
 
     def future(self) -> str:
@@ -133,27 +140,29 @@ def marked_access(cell: Cell, does: str) -> None:
     assert running is not None
     task = running.executing()
     access = Access(running, task, program_frame(), True, True)
-    check(cell, access, does)
+    check(cell, access, task, does)
     kept = cell.loads if does == "loads" else cell.stores
     kept[task.index, True] = access
 
 
 _PROGRAM = 3
-"""How many frames up from here the program's own line is: past the descriptor in memory.py."""
+"""How many frames up from here the program's own line is: past the methods in memory.py."""
 
 
-def check(cell: Cell, access: Access, does: str, guards: Sequence[Lock] = ()) -> None:
+def check(cell: Cell, access: Access, task: Task, does: str, guards: Sequence[Lock] = ()) -> None:
     """Report `access` if some conflicting one before it is not known to have happened before."""
-    if cell.stores and (other := _unordered(cell.stores, access)):
+    clock, marked = task.context.clock, access.marked
+    if cell.stores and (other := _unordered(cell.stores, clock, marked)):
         _report_race(cell, other.tell("stored"), access, does, guards)
-    if does == "stores" and cell.loads and (other := _unordered(cell.loads, access)):
+    if does == "stores" and cell.loads and (other := _unordered(cell.loads, clock, marked)):
         _report_race(cell, other.tell("loaded"), access, does, guards)
 
 
-def _unordered(others: Mapping[tuple[int, bool], Access], access: Access) -> Access | None:
-    clock = access.task.context.clock
-    for (index, marked), other in others.items():
-        if other.count > clock[index] and not (marked and access.marked):
+def _unordered(
+    others: Mapping[tuple[int, bool], Access], clock: Clock, marked: bool
+) -> Access | None:
+    for (index, was_marked), other in others.items():
+        if other.count > clock[index] and not (marked and was_marked):
             return other
     return None
 

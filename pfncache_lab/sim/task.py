@@ -35,11 +35,11 @@ class Task:
         self.frame: FrameType | None = None
         self.seen: dict[Any, int] = {}
         self.stored = False
-        # What its last step returned, and what it has loaded from plain fields since: the search
-        # by states must tell two tasks apart that have seen different values.
+        # What its steps returned, and what it has loaded from plain fields: the search by states
+        # must tell two tasks apart that have seen different values.
         self.results: list[Any] = []
-        # And which plain fields it has touched since, by number: on these, and on the objects of
-        # the operation, depends what the step has done.
+        # And which plain fields it has touched, by number: on these, and on the objects of the
+        # operation, depends what a step has done.
         self.touched: list[int] = []
         self.walks: list[Walk[Any]] = []
         """The loops over lists that it is in: see lists.py."""

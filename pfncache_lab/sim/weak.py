@@ -92,6 +92,8 @@ def load(cell: Cell, task: Task) -> Any:
 
 def catch_up(task: Task) -> None:
     """Move the views of a task that spins: every store is seen in the end, or it spins for ever."""
+    if machine.running is None or machine.running.memory is None:
+        return
     for thing, version in task.seen.items():
         if isinstance(thing, Cell) and thing.history is not None and thing.version > version:
             clock = task.context.clock

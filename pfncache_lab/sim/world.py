@@ -8,6 +8,7 @@ depends on the schedule, so each task numbers its own.
 from __future__ import annotations
 
 from collections.abc import Hashable
+from itertools import count
 from typing import Protocol
 
 SETUP = -1
@@ -28,12 +29,16 @@ class HasState(Protocol):
         """
 
 
+_serials = count()
+
+
 class World:
     """The simulated objects of one run."""
 
-    __slots__ = ("things", "parts", "_next")
+    __slots__ = ("things", "parts", "serial", "_next")
 
     def __init__(self) -> None:
+        self.serial = next(_serials)
         self.things: dict[int, HasState] = {}
         self.parts: dict[int, int] = {}
         """Of a thing that has several numbers: the first of them, by the others."""

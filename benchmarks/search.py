@@ -23,6 +23,7 @@ from greenlet import getcurrent, greenlet
 from benchmarks.gpc import gpc
 from pfncache_lab.explore import Scenario, check
 from pfncache_lab.explore.dpor import SourceDpor
+from pfncache_lab.explore.known_traces import KnownTraces
 from pfncache_lab.explore.parallel import search_branch, search_in_parallel, split
 from pfncache_lab.explore.visited import VisitedStates
 from pfncache_lab.sim import watched
@@ -80,13 +81,13 @@ def bare(runs: int, length: float) -> float:
     return timed(lambda: baseline(runs, round(length)))
 
 
-def one_of_each_trace(name: str, scenario: Scenario) -> None:
+def one_of_each_trace(kind: type[SourceDpor], how: str, name: str, scenario: Scenario) -> None:
     """Source-DPOR: how many executions a second."""
-    runs = list(SourceDpor(scenario).runs())
+    runs = list(kind(scenario).runs())
     length = sum(len(run.schedule) for run in runs) / len(runs)
-    seconds = timed(lambda: list(SourceDpor(scenario).runs()))
+    seconds = timed(lambda: list(kind(scenario).runs()))
     rate = f"{len(runs)} executions of {length:.0f} operations, {len(runs) / seconds:.0f}/s"
-    row(f"source-DPOR, {name}", rate, seconds, f"{seconds / bare(len(runs), length):.1f}")
+    row(f"source-DPOR, {how}, {name}", rate, seconds, f"{seconds / bare(len(runs), length):.1f}")
 
 
 def by_states(name: str, scenario: Scenario) -> None:
@@ -133,7 +134,8 @@ def import_time() -> None:
 if __name__ == "__main__":
     print("| what | found | time | × greenlets alone |\n|---|---|---|---|")
     for scenario_name in list(ROWS)[:2]:
-        one_of_each_trace(scenario_name, ROWS[scenario_name]())
+        one_of_each_trace(KnownTraces, "known steps", scenario_name, ROWS[scenario_name]())
+        one_of_each_trace(SourceDpor, "every step run", scenario_name, ROWS[scenario_name]())
     for scenario_name, make_scenario in ROWS.items():
         by_states(scenario_name, make_scenario())
     for mistake_name, (wrong, _, _) in CLASSICS.items():

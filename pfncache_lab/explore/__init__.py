@@ -10,10 +10,15 @@ report      what a check has shown
 dependency  which two operations commute
 happens     what happened before what, and which steps raced
 dpor        one schedule of each trace
+known_traces the same search, several times as fast where states can be told apart
 visited     each state once, where states can be told apart
+walker      from state to state, and a run only where a step is not known
+known       what each step does, kept from the first time it was taken
+live        the run that is under way
+watch       what a task would wait for if it spun: part of a state
 states      a state of a run as one number
 values      anything a task can hold, as part of that
-hidden      what a frame holds that its locals do not show
+hidden      what a frame holds that its locals do not show, and which locals still matter
 livelock    tasks that go round for ever, each getting its turn
 rounds      the same, in the replay of one schedule
 parallel    divide the search among processes

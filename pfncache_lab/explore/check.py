@@ -21,6 +21,7 @@ from ..sim import LockDep, ModelError, Oracle, watched
 from ..sim.errors import NOT_DETERMINED, StackOverflow
 from .budget import Budget, OverBudget
 from .dpor import SourceDpor
+from .known_traces import KnownTraces
 from .livelock import Graph
 from .oracles import DepthFirst
 from .report import Report, Stats, Verdict
@@ -130,7 +131,7 @@ class _Check:
             found = self._first_bug(search.runs(), search)
         except CannotTell as what:
             self.notes.append(f"Searched by traces, for states cannot be told apart: {what}.")
-            return self._every_trace()
+            return self._traces_by(SourceDpor)
         finally:
             self.stats.states = search.states
         if found:
@@ -163,7 +164,15 @@ class _Check:
         return self._report(Verdict("PASS"), "schedules")
 
     def _every_trace(self) -> Report:
-        search = SourceDpor(self.scenario, lockdep=self.lockdep, budget=self._rest())
+        before = replace(self.stats)
+        try:
+            return self._traces_by(KnownTraces)
+        except CannotTell:
+            self.stats = before
+            return self._traces_by(SourceDpor)
+
+    def _traces_by(self, kind: type[SourceDpor]) -> Report:
+        search = kind(self.scenario, lockdep=self.lockdep, budget=self._rest())
         if found := self._first_bug(search.runs(), search):
             return self._failure(found)
         return self._report(Verdict("PASS"), "traces")

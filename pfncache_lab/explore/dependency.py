@@ -7,7 +7,6 @@ them is enough (Mazurkiewicz, 1977). Such a class of schedules is called a trace
 from __future__ import annotations
 
 from copy import copy
-from functools import cache
 
 from ..sim import Op
 
@@ -25,7 +24,9 @@ class Move:
     The operation itself belongs to a run that will be over when the search comes back here.
     """
 
-    __slots__ = ("reads", "writes", "waits", "acquires", "releases", "wants_change", "accesses")
+    __slots__ = (
+        "reads", "writes", "waits", "acquires", "releases", "wants_change", "accesses", "settled",
+    )  # fmt: skip
 
     def __init__(self, op: Op, watched: bool = False) -> None:
         self.writes = (*op.writes, EVERYTHING) if watched else op.writes
@@ -40,6 +41,9 @@ class Move:
             *[(thing, False) for thing in only_read],
         )
         """Each object it touches, and whether it writes it."""
+        asked = (type(op).reads, type(op).writes, type(op).wants_change)
+        self.settled = not any([isinstance(what, property) for what in asked])
+        """Whether it stays the same for as long as the operation is pending."""
 
 
 def move_of(op: Op, watched: bool = False) -> Move:
@@ -62,17 +66,6 @@ MOVES_KEPT = 10_000
 """A scenario has a few dozen, but a process may search many scenarios."""
 
 _moves: dict[tuple[object, ...], Move] = {}
-
-
-@cache
-def _settled(kind: type[Op]) -> bool:
-    asked = (kind.reads, kind.writes, kind.wants_change)
-    return not any([isinstance(what, property) for what in asked])
-
-
-def is_settled(op: Op) -> bool:
-    """Whether the move of this operation is the same for as long as it is pending."""
-    return _settled(type(op))  # type: ignore[arg-type]
 
 
 def both(a: Move, b: Move) -> Move:

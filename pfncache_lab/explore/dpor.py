@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ..sim import Deadlock, Livelock, LockDep, Op, Task
 from .budget import Budget
-from .dependency import Move, dependent, is_settled, move_of
+from .dependency import Move, dependent, move_of
 from .happens import History, Step
 from .scenario import Observer, Run, Scenario, finish, load
 
@@ -43,8 +43,6 @@ class _Place:
 
     def asleep_after(self, taken: int) -> dict[int, Move]:
         """Tell who sleeps on when `taken` has run: those whose move does not depend on it."""
-        if not self.asleep:
-            return {}
         move = self.moves[taken]
         return {
             task: other
@@ -84,11 +82,13 @@ class SourceDpor:
         self._asleep_at_root = dict(asleep or {})
         self._asleep: dict[int, Move] = {} if root else self._asleep_at_root
         self._cut = False
-        self._announced: list[tuple[Op, Move] | None] = [None] * len(scenario.tasks)
+        self._settled: dict[Op, Move] = {}
+        """The moves of this run's operations that stay the same for as long as they are pending."""
 
     def runs(self) -> Iterator[Run]:
         """Yield one run of each trace."""
         while True:
+            self._cut = False
             run = self._run()
             if self._budget is not None:
                 self._budget.spend(len(run.schedule))
@@ -101,53 +101,52 @@ class SourceDpor:
 
     def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
         """Take a task that is not asleep, the current one if possible."""
-        if len(self._places) < len(self._root):
-            return self._lead_in(runnable)
-        asleep = self._asleep
-        awake = [task for task in runnable if task.index not in asleep] if asleep else runnable
-        if not awake:
-            self._cut = True
-            return None
-        chosen = current if current in awake else awake[0]
-        assert chosen is not None
-        self._places.append(_Place(self._moves(runnable), self._asleep, chosen.index))
-        self._take(chosen.index)
-        return chosen
+        taken = self._choose(self._moves(runnable), current.index if current else -1)
+        return next((task for task in runnable if task.index == taken), None)
 
-    def _lead_in(self, runnable: Sequence[Task]) -> Task:
-        """Follow the root. Whatever else could be done on the way is another search's affair."""
-        number = self._root[len(self._places)]
-        moves = self._moves(runnable)
-        self._places.append(_Place(moves, dict(moves), number))
-        self._take(number)
-        self._asleep = self._asleep_at_root if len(self._places) == len(self._root) else {}
-        return next(task for task in runnable if task.index == number)
+    def _choose(self, moves: dict[int, Move], last: int) -> int | None:
+        """Take the next step, of the `last` task if possible; None where all these tasks sleep."""
+        here, root, asleep = len(self._places), self._root, self._asleep
+        if here < len(root):  # whatever else could be done on the way is another search's affair
+            taken, asleep = root[here], dict(moves)
+        elif last in moves and last not in asleep:
+            taken = last
+        else:
+            awake = [task for task in moves if task not in asleep]
+            if not awake:
+                self._cut = True
+                return None
+            taken = awake[0]
+        self._places.append(_Place(moves, asleep, taken))
+        self._take(taken)
+        if here < len(root):
+            self._asleep = self._asleep_at_root if here + 1 == len(root) else {}
+        return taken
 
     def _moves(self, runnable: Sequence[Task]) -> dict[int, Move]:
-        moves, announced = {}, self._announced
+        moves, settled = {}, self._settled
         for task in runnable:
-            number, op = task.index, task.pending
+            op = task.pending
             assert op is not None
-            before = announced[number]
-            if before is not None and before[0] is op:  # most tasks have not moved
-                moves[number] = before[1]
-            else:
-                moves[number] = move = move_of(op, self._watched)
-                announced[number] = (op, move) if is_settled(op) else None
+            moves[task.index] = settled.get(op) or self._move(op)
         return moves
+
+    def _move(self, op: Op) -> Move:
+        move = move_of(op, self._watched)
+        if move.settled:
+            self._settled[op] = move
+        return move
 
     # -- one run -------------------------------------------------------------------------------
 
     def _run(self) -> Run:
-        self._cut = False
+        self._settled.clear()
         script = [step.task for step in self._history.steps]
         machine, shared = load(self.scenario, self, script=script, lockdep=self._lockdep)
         machine.run()
         run = finish(self.scenario, machine, shared)
-        if isinstance(machine.bug, Deadlock | Livelock):
-            self._reverse_the_blocked(machine.tasks)
-        elif machine.bug is not None:
-            self._try_everything()
+        pending = {t.index: self._move(t.pending) for t in machine.tasks if t.pending is not None}
+        self._plan_for(run, pending)
         if self._observe and not self._cut:
             self._observe(machine, shared)
         return run
@@ -159,7 +158,7 @@ class SourceDpor:
         for i in self._history.races(step):
             self._plan(i, step)
         self._history.append(step)
-        self._asleep = place.asleep_after(task)
+        self._asleep = place.asleep_after(task) if place.asleep else {}
 
     def _plan(self, i: int, step: Step) -> None:
         """See to it that `step` will also be tried before step `i`."""
@@ -174,13 +173,15 @@ class SourceDpor:
         added = place.moves if preferred is None else (preferred,)
         place.backtrack.update(dict.fromkeys(added))
 
-    def _reverse_the_blocked(self, tasks: Sequence[Task]) -> None:
-        """Plan for those who wait for ever: earlier, they might have got through."""
-        for task in tasks:
-            if task.pending is not None:
-                step = Step(task.index, move_of(task.pending, self._watched), ())
+    def _plan_for(self, run: Run, pending: Mapping[int, Move]) -> None:
+        """Plan for a run that has gone wrong; `pending` is what has not been done at its end."""
+        if isinstance(run.bug, Deadlock | Livelock):
+            for task, move in pending.items():  # earlier, they might have got through
+                step = Step(task, move, ())
                 for i in self._history.races(step):
                     self._plan(i, step)
+        elif run.bug is not None:
+            self._try_everything()
 
     def _try_everything(self) -> None:
         """Try all tasks everywhere on the way here.

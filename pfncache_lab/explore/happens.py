@@ -24,9 +24,9 @@ class Step:
         self.task = task
         self.move = move
         self.enabled = enabled  # the tasks that could have run here
-        self.count = 0  # among the steps of its task, from 1
-        self.clock: list[int] = []
-        self.before: list[int] = []  # what it depends on and its task has not known of yet
+        self.count: int  # among the steps of its task, from 1
+        self.clock: list[int]
+        self.before: list[int]  # what it depends on and its task has not known of yet
 
 
 class History:
@@ -43,14 +43,14 @@ class History:
 
     def append(self, step: Step) -> None:
         """Add a step that `races` has seen, and give it its clock."""
-        here, steps, touched = len(self.steps), self.steps, self._touched
-        clock = self._clocks[step.task].copy()
+        task, steps, touched = step.task, self.steps, self._touched
+        here, mine = len(steps), self._of_task[task]
+        clock = self._clocks[task].copy()
         for i in step.before:
             _join(clock, steps[i].clock)
-        mine = self._of_task[step.task]
         mine.append(here)
-        step.count = clock[step.task] = len(mine)
-        step.clock = self._clocks[step.task] = clock
+        step.count = clock[task] = len(mine)
+        step.clock = self._clocks[task] = clock
         steps.append(step)
         for thing, wrote in step.move.accesses:
             touched[thing].append((here, wrote))

@@ -25,16 +25,14 @@ from ..sim import machine as sim
 from .dependency import Move, move_of
 from .frames import Code
 from .states import Notes
+from .watch import Watch
 
 T = TypeVar("T")
 
 State = tuple[Any, ...]
 """First where each task stands, a Place; then, for each task, what it would wait for if it spun
-now, a Spin; then a number for the state of each object."""
-
-Spin = frozenset[int] | bool | None
-"""The objects of which one must change; True if one has, and its next spin will not wait, whatever
-else changes; None for a task that has not been seen to spin, so that nobody asks."""
+now: a Watch, or None if it has not been seen to spin, so that nobody asks; then a number for the
+state of each object."""
 
 
 class Pending(NamedTuple):
@@ -103,7 +101,7 @@ class Effect(NamedTuple):
     """Entries of the state, and their new numbers."""
     news: frozenset[int]
     """The objects of which a task that spins on them is told that they have changed."""
-    watched: Spin
+    watched: Watch
     """What it adds to that for which its task would spin."""
     anew: bool
     """Whether the task has spun just now, so that nothing from before counts."""
@@ -115,8 +113,10 @@ NO_VIEWS: Table[Pending] = Table()
 class Known:
     """All that a search has learned of the program. It holds for every run."""
 
-    def __init__(self, tasks: int) -> None:
+    def __init__(self, tasks: int, exact: bool = False) -> None:
         self.tasks = tasks
+        self.exact = exact
+        """Whether to know of each spin which objects it depends on: see watch.py."""
         self.entries: dict[int, int] = {}
         """For each object, by its number: where it is in a state."""
         self.spinners: set[int] = set()
@@ -183,21 +183,13 @@ class Known:
             new[entry] = value
         for other in self.spinners:
             entry = self.tasks + other
-            watched = new[entry]
-            if other == task:
-                new[entry] = _watched_after(watched, effect)
-            elif watched is not True and not effect.news.isdisjoint(watched):
-                new[entry] = True
+            if other != task:
+                new[entry] = new[entry].after(effect.news, self.exact)
+            elif effect.anew:
+                new[entry] = effect.watched
+            else:
+                new[entry] = new[entry].after_own(effect.watched, effect.news, self.exact)
         return tuple(new)
-
-
-def _watched_after(before: Spin, effect: Effect) -> Spin:
-    added = effect.watched
-    if effect.anew:
-        return added
-    if not isinstance(before, frozenset) or not isinstance(added, frozenset):
-        return True
-    return before | added if effect.news.isdisjoint(before) else True
 
 
 def spins(op: Op) -> bool:

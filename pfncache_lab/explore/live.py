@@ -7,10 +7,12 @@ from typing import Any
 
 from ..sim import KernelBug, LockDep, ModelError, Task
 from ..sim.errors import NOT_DETERMINED
+from .branch import Moves
 from .dependency import move_of
-from .known import Effect, Known, Pending, Place, Spin, State, spins
+from .known import Effect, Known, Pending, Place, State, spins
 from .scenario import Observer, Run, Scenario, finish, load
 from .states import States, check_fields
+from .watch import NOTHING, Watch, watch_of
 
 
 class Live:
@@ -73,6 +75,8 @@ class Live:
         assert op is not None
         where, anew = self._known.where(op, number), spins(op)
         task.seen = seen = _Seen(task.seen)
+        task.results, task.touched = [], []
+        task.context.taken = taken = _Taken(task.context.taken)
         self._machine.walk([number])
         if self.bug is not None:
             return None
@@ -84,12 +88,16 @@ class Live:
         if places[number].steady and state[number].steady:
             news = self._states.news(versions)
             settled = anew or task.pending is None or self._states.stored(news)
-            watched = _watched(task) if settled else seen.looked_at
+            watched = self._watch(task) if settled else Watch(seen.looked_at, self._asked(taken))
             first = 2 * self._known.tasks
             changes = [(i, after[i]) for i in where if i >= first and after[i] != state[i]]
             effect = Effect(places[number], tuple(changes), news, watched, anew)
             state[number].steps.add(tuple(sorted(where)), state, effect)
         return after
+
+    def pending(self) -> Moves:
+        """Tell what the tasks have announced and not done."""
+        return {t.index: move_of(t.pending) for t in self._tasks if t.pending is not None}
 
     def end(self, observe: Observer | None = None) -> Run:
         """End the run where it is, and tell how."""
@@ -142,23 +150,21 @@ class Live:
         self.look(state)
         return state
 
-    def _spins(self) -> list[Spin]:
-        return [_watched(t) if t.index in self._known.spinners else None for t in self._tasks]
+    def _spins(self) -> list[Watch | None]:
+        spinners = self._known.spinners
+        return [self._watch(task) if task.index in spinners else None for task in self._tasks]
+
+    def _watch(self, task: Task) -> Watch:
+        return watch_of(task, self._known.exact)
+
+    def _asked(self, taken: _Taken) -> frozenset[int]:
+        return frozenset(taken.now) if self._known.exact else NOTHING
 
     def _is_in(self, state: State) -> bool:
         return all(
             state[self._known.entries[number]] == self._known.value(key)
             for number, key in self._states.objects()
         )
-
-
-def _watched(task: Task) -> Spin:
-    """Tell what a task would wait for if it spun now."""
-    if task.pending is None or task.stored:
-        return True
-    if any([thing.version != version for thing, version in task.seen.items()]):
-        return True
-    return frozenset([thing.id for thing in task.seen])
 
 
 class _Seen(dict[Any, int]):
@@ -177,6 +183,18 @@ class _Seen(dict[Any, int]):
         """Note a look."""
         self._now.append(thing.id)
         return super().setdefault(thing, version)
+
+
+class _Taken(dict[int, None]):
+    """The locks that a task has taken since it last spun. It knows which it takes now, or again."""
+
+    def __init__(self, before: dict[int, None]) -> None:
+        super().__init__(before)
+        self.now: list[int] = []
+
+    def __setitem__(self, lock: int, nothing: None) -> None:
+        self.now.append(lock)
+        super().__setitem__(lock, nothing)
 
 
 class _Wait:

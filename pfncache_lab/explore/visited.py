@@ -21,12 +21,12 @@ from ..sim.machine import STEP_LIMIT
 from .branch import NOBODY, Branch, Moves, Step, asleep_after
 from .budget import Budget
 from .dependency import Move, both
-from .known import Known, Pending, State
-from .live import Live
+from .known import Pending, State
 from .livelock import Graph
 from .reductions import Reductions
 from .scenario import Observer, Run, Scenario
 from .values import CannotTell
+from .walker import CutShort, Walker
 
 __all__ = ["CannotTell", "VisitedStates"]
 
@@ -36,10 +36,6 @@ _Way = tuple[State | None, Step | None, Moves]
 
 class _Overthrown(Exception):
     """There is more to a state than the search has known so far."""
-
-
-class _CutShort(Exception):
-    """A run has gone wrong on a way that had been taken before: a stack overflow may."""
 
 
 class VisitedStates:
@@ -67,22 +63,19 @@ class VisitedStates:
         self.redundant = 0
         """Ways that were given up, in a state that was known."""
         self._observe = observe
-        self._lockdep = lockdep
         self._reduce = reduce and not scenario.invariants
-        self._look_up = look_up and not scenario.invariants
         self._graph = graph
         self._budget = budget
 
-        self._known = Known(len(scenario.tasks))
+        self._walker = Walker(scenario, lockdep, look_up and not scenario.invariants)
+        self._path = self._walker.path
         self._reductions = Reductions(len(scenario.tasks))
 
         self._numbers: dict[State, int] = {}
         self._visited: dict[int, frozenset[int]] = {}  # by state: who slept there
         self._ends: set[State] = set()
-        self._path: list[int] = []  # the steps that lead to here
         self._way: dict[int, int] = {}  # the states on that way, and how far from the start
         self._branches: list[Branch] = []
-        self._live: Live | None = None
 
     @property
     def states(self) -> int:
@@ -99,11 +92,11 @@ class VisitedStates:
                 except _Overthrown:
                     self._start_over()
         finally:
-            self._leave()
+            self._walker.leave()
 
     def _all_runs(self) -> Iterator[Run]:
-        live, begun = self._begin(), 0
-        way: _Way | None = (None if live.bug else live.start(), None, NOBODY)
+        begun = 0
+        way: _Way | None = (self._walker.start(), None, NOBODY)
         while way is not None:
             run = self._go(*way)
             if self._budget is not None:
@@ -138,9 +131,9 @@ class VisitedStates:
                 step = self._choose(state, moves, asleep)
                 if step is None:
                     return None
-        except _CutShort:
+        except CutShort:
             state = None
-        return self._end(state)
+        return self._walker.hand_over(state).end(self._observe)
 
     def _choose(self, state: State, moves: Moves, asleep: Moves) -> Step | None:
         """Choose who goes on, the last one if possible; nobody, where there is nothing to do."""
@@ -166,8 +159,7 @@ class VisitedStates:
 
     def _pending(self, state: State, task: int) -> Pending:
         """Tell what a task would do here."""
-        place = state[task]
-        pending: Pending = place.pending or place.views.find(state) or self._look(state, task)
+        pending = self._walker.pending(state, task)
         if pending.move is not None:
             self._reductions.learn(task, pending.move)
         return pending
@@ -175,7 +167,7 @@ class VisitedStates:
     def _moves(self, state: State) -> Moves:
         """Tell who can run, and what each would do."""
         moves = {}
-        for task in range(self._known.tasks):
+        for task in range(len(self.scenario.tasks)):
             enabled, move = self._pending(state, task)
             if enabled and move is not None:
                 moves[task] = move
@@ -228,46 +220,12 @@ class VisitedStates:
 
     def _take(self, state: State, task: int) -> State | None:
         """Take a step; returns the state after it, or None if that was the end of the run."""
-        after = self._known.after(state, task) if self._look_up else None
-        if after is None:
-            live, extent = self._here(state), self._known.extent
-            after = None if live.bug else live.step(state, task)
-            if extent != self._known.extent:
-                raise _Overthrown
-        self._path.append(task)
+        known = self._walker.known
+        extent = known.extent
+        after = self._walker.take(state, task)
+        if extent != known.extent:
+            raise _Overthrown
         return after
-
-    def _look(self, state: State, task: int) -> Pending:
-        """Go and see what a task could do in this state."""
-        live = self._here(state)
-        if live.bug:
-            raise _CutShort
-        live.look(state)
-        seen: Pending = state[task].views.find(state)
-        return seen
-
-    def _here(self, state: State) -> Live:
-        """Return a run that has come to this state, where the search is."""
-        live = self._live or self._begin()
-        live.follow(self._path, state)
-        return live
-
-    def _begin(self) -> Live:
-        self._live = Live(self.scenario, self._known, self._lockdep)
-        return self._live
-
-    def _end(self, state: State | None) -> Run:
-        """End the run that has come to where the search is: in this state, unless it is broken."""
-        live = self._here(state) if state is not None else self._live
-        assert live is not None
-        self._live = None
-        return live.end(self._observe)
-
-    def _leave(self) -> None:
-        """Give up the run that is under way."""
-        if self._live is not None:
-            self._live.close()
-            self._live = None
 
     # -- from one way to the next --------------------------------------------------------------
 
@@ -284,14 +242,12 @@ class VisitedStates:
             self._branches.pop()
         while next(reversed(self._way.values())) > branch.depth:
             self._way.popitem()
-        del self._path[branch.depth :]
-        if self._live is not None and self._live.depth > branch.depth:
-            self._leave()
+        self._walker.back(branch.depth)
         return branch.state, step, branch.asleep
 
     def _start_over(self) -> None:
-        self._leave()
-        for found in (self._visited, self._ends, self._branches, self._path, self._way):
+        self._walker.back(0)
+        for found in (self._visited, self._ends, self._branches, self._way):
             found.clear()
         self._reductions.start_over()
         if self._graph is not None:

@@ -10,6 +10,7 @@ schedules are left out. Then each search is asked:
     states    the same endings, violations and orders, with its reductions and without
     bounded   runs exactly the schedules with at most 0, 1, 2 and any number of preemptions
     check()   says FAIL where any schedule goes wrong, and PASS elsewhere
+    yielding  ends as the program does in which cpu_relax() waits for nobody, but for livelocks
 
 A violation ends its run, and with it what would have come after. Where a program has two of them,
 a search may see only one, in two cases, and must see one:
@@ -30,9 +31,11 @@ from collections.abc import Hashable, Iterator
 from itertools import islice
 from random import Random
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 from pfncache_lab.explore import DepthFirst, Scenario, check
 from pfncache_lab.explore.dpor import SourceDpor
+from pfncache_lab.explore.known_traces import KnownTraces
 from pfncache_lab.explore.scenario import finish, load
 from pfncache_lab.explore.values import Values
 from pfncache_lab.explore.visited import CannotTell, VisitedStates
@@ -43,8 +46,10 @@ from pfncache_lab.sim import (
     Livelock,
     LockDep,
     NotHeld,
+    Op,
     StepLimit,
     Task,
+    spinning,
     watched,
 )
 from pfncache_lab.sim import machine as running
@@ -231,13 +236,19 @@ def disagreements(scenario: Scenario, totals: Counter[str], limit: int = LIMIT) 
     yield from by_bound(scenario, known)
     yield from by_states(scenario, known, totals)
     yield from by_one_call(scenario, known)
+    yield from by_yielding(scenario, known)
 
 
 def by_traces(scenario: Scenario, known: Found) -> Iterator[str]:
-    found = searched(SourceDpor, scenario)
-    yield from must_agree("traces", found, known, same="DataRace" not in known.early)
-    if found.runs != known.runs and not known.early:
-        yield f"traces: {found.runs} of {known.runs}"
+    for search in (SourceDpor, KnownTraces):
+        try:
+            found = searched(search, scenario)
+        except CannotTell:
+            return
+        name = search.__name__
+        yield from must_agree(name, found, known, same="DataRace" not in known.early)
+        if found.runs != known.runs and not known.early:
+            yield f"{name}: {found.runs} of {known.runs}"
 
 
 def by_bound(scenario: Scenario, known: Found) -> Iterator[str]:
@@ -267,6 +278,39 @@ def by_one_call(scenario: Scenario, known: Found) -> Iterator[str]:
         bug = said(report.failure.bug)
         if bug not in {ending.said for ending in known.endings} and "LockOrder" not in bug:
             yield f"check: invented {bug}"
+
+
+class _Yield(Op):
+    """A spin that only lets others run, as it does in the kernel."""
+
+    __slots__ = ()
+    kind = "yield"
+    reads = writes = ()
+
+    def __init__(self, task: Task) -> None:
+        pass
+
+    def effect(self) -> None:
+        pass
+
+    def future(self) -> str:
+        return "yield"
+
+
+def by_yielding(scenario: Scenario, known: Found) -> Iterator[str]:
+    """Search the program in which no spin waits: it goes round as often as it likes."""
+    with patch.object(spinning, "Spin", _Yield):
+        try:
+            found = searched(VisitedStates, scenario, reduce=False)
+        except CannotTell:
+            return
+    for_ever = ("Livelock", "StepLimit")
+    ours, theirs = (
+        {ending for ending in some.endings if not ending.said.startswith(for_ever)}
+        for some in (known, found)
+    )
+    if ours != theirs:
+        yield f"yielding: {len(theirs - ours)} endings missed, {len(ours - theirs)} invented"
 
 
 def fuzz(seeds: range, limit: int = LIMIT) -> tuple[list[str], Counter[str]]:

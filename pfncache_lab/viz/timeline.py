@@ -4,7 +4,8 @@
 of one trace puts the same thing in the same place. Steps that are still to come are pale.
 
 A step is a box. What its task does after it, and before the next one, hangs below the box: accesses
-to plain fields, and the line that ended the run.
+to plain fields, and the line that ended the run. A line of code that does several of these things
+in a row is written once, above the first.
 
 A text that is too long for its column goes on in the next line; a line of code ends early, since
 the table of the text twin has it whole. A wider picture would be drawn with letters too small.
@@ -74,7 +75,8 @@ class _Frame:
         self.width = max(state_end, int(len(verdict) * CHAR) + 40, legend_end + 14)
         self.tops = [TOP]
         for step, notes in enumerate(self.notes):
-            self.tops.append(self.tops[-1] + ROW + self.more(step) + sum(map(self.tall, notes)))
+            hanging = sum(self.tall(step, i) for i in range(len(notes)))
+            self.tops.append(self.tops[-1] + ROW + self.more(step) + hanging)
         self.height = self.tops[-1] + 72
         self.fatal = self._fatal(verdict)
 
@@ -96,9 +98,21 @@ class _Frame:
         """Return by how much the box of a step is taller than most."""
         return LINE * (len(self.effect(self.trace.events[step - 1])) - 1) if step else 0
 
-    def tall(self, note: Note) -> int:
+    def goes_on(self, step: int, i: int) -> bool:
+        """Whether a note is about the line of code that stands above it already."""
+        note, notes = self.notes[step][i], self.notes[step]
+        if i > 0:
+            above: Event | Note = notes[i - 1]
+        elif step > 0:
+            above = self.trace.events[step - 1]
+        else:
+            return False
+        return (above.task, above.line) == (note.task, note.line)
+
+    def tall(self, step: int, i: int) -> int:
         """Return how much room a note takes."""
-        return NOTE + LINE * (len(self.effect(note)) - 1)
+        lines = len(self.effect(self.notes[step][i]))
+        return LINE * lines + 3 if self.goes_on(step, i) else NOTE + LINE * (lines - 1)
 
     def _columns(self, x: int) -> tuple[dict[str, int], int]:
         """Give each field of the shared state a place, wide enough for all that it will hold."""
@@ -149,12 +163,15 @@ class _Frame:
     def after(self, step: int) -> Iterator[str]:
         """Draw what happens between a step and the next one."""
         y = self.y(step) + BOX + self.more(step) + 4
-        for note in self.notes[step]:
-            x, tall = self.x(note.task), self.tall(note)
+        for i, note in enumerate(self.notes[step]):
+            x, tall = self.x(note.task), self.tall(step, i)
             color = task_color(self.trace.tasks, note.task)
             yield f'<rect x="{x + 8}" y="{y}" width="3" height="{tall - 4}" fill="{color}"/>'
-            yield _text(x + 18, y + 11, self.code(note), "code")
-            yield from self._effect(x + 18, y + 25, note, "bad" if note is self.fatal else "effect")
+            first = y + 11
+            if not self.goes_on(step, i):
+                yield _text(x + 18, first, self.code(note), "code")
+                first += 14
+            yield from self._effect(x + 18, first, note, "bad" if note is self.fatal else "effect")
             y += tall
 
     def event(self, event: Event, at: int) -> Iterator[str]:

@@ -293,6 +293,23 @@ def test_what_is_no_step_hangs_below_the_step_before_it():
     assert ">no step of its own<" not in draw_timeline(ABBA.trace)
 
 
+def reads_it_twice(s):
+    with s.lock:
+        both = s.plain + s.plain
+        assert both == s.plain * 2
+
+
+def test_a_line_that_does_several_things_in_a_row_is_written_once():
+    run = replay(Scenario("twice", Guarded, {"a": reads_it_twice}), "aa")
+    svg = draw_timeline(run.trace)
+    assert svg.count(">load plain → 0<") == 3
+    assert svg.count(">both = s.plain + s.plain<") == 1
+    assert svg.count(">assert both == s.plain * 2<") == 1
+    bars = ElementTree.fromstring(svg).iterfind(".//{*}g/{*}rect[@width='3']")
+    first, second, third, _legend = (int(bar.get("height")) for bar in bars)
+    assert second < first == third
+
+
 def test_the_line_that_ended_the_run_is_drawn_in_the_color_of_errors():
     run = replay(Scenario("guarded", Guarded, {"a": fill, "b": use}), "aaabb")
     assert type(run.bug) is Warn

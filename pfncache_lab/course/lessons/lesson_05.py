@@ -250,7 +250,7 @@ LESSON = Lesson(
                     runs=222,
                     bound=2,
                 ),
-                Program(shelf("a writer, a reader", "RwLock", {"w": write, "r": read}, 1), runs=22),
+                Program(shelf("a writer, a reader", "RwLock", {"w": write, "r": read}, 1), runs=21),
             ],
             mutants={
                 "the count forgotten": _rw(

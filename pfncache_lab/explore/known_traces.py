@@ -10,42 +10,26 @@ operations: it is what the other searches are compared with.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-from ..sim import LockDep
 from ..sim.machine import STEP_LIMIT
-from .budget import Budget
-from .dependency import Move
 from .dpor import SourceDpor
 from .known import State
-from .scenario import Observer, Run, Scenario
+from .scenario import Run
 from .values import CannotTell
 from .walker import CutShort, Walker
 
 
 class KnownTraces(SourceDpor):
-    """The search."""
-
-    def __init__(
-        self,
-        scenario: Scenario,
-        observe: Observer | None = None,
-        lockdep: LockDep | None = None,
-        root: Sequence[int] = (),
-        asleep: Mapping[int, Move] | None = None,
-        budget: Budget | None = None,
-    ) -> None:
-        """Prepare to search `scenario`, as SourceDpor does."""
-        super().__init__(scenario, observe, lockdep, root, asleep, budget)
-        self._walker = Walker(scenario, lockdep, exact=True)
-        self._states: list[State] = []
-        """At each place: the state there."""
-        self._good_ends: set[State] = set()
+    """The search; it is made as SourceDpor is."""
 
     def runs(self) -> Iterator[Run]:
         """Yield one run of each trace. May raise CannotTell."""
         if self.scenario.invariants:
             raise CannotTell("an invariant looks at every state, so none may be skipped")
+        self._walker = Walker(self.scenario, self._lockdep, exact=True)
+        self._states: list[State] = []  # at each place: the state there
+        self._good_ends: set[State] = set()
         try:
             yield from super().runs()
         finally:

@@ -102,7 +102,10 @@ class SourceDpor:
     def choose(self, runnable: Sequence[Task], current: Task | None) -> Task | None:
         """Take a task that is not asleep, the current one if possible."""
         taken = self._choose(self._moves(runnable), current.index if current else -1)
-        return next((task for task in runnable if task.index == taken), None)
+        for task in runnable:
+            if task.index == taken:
+                return task
+        return None
 
     def _choose(self, moves: dict[int, Move], last: int) -> int | None:
         """Take the next step, of the `last` task if possible; None where all these tasks sleep."""

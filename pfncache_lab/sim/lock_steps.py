@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from . import machine
 from .clock import join, joined
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
     from .lock import Lock
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(NamedTuple):
     """One way to hold a lock: alone or, if `shared`, together with others.
 
     The three words are what the trace calls its steps: "read_lock", "read_unlock", "read_trylock".

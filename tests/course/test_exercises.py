@@ -12,7 +12,7 @@ import pytest
 from pfncache_lab.course.authoring import made_all
 from pfncache_lab.course.catalog import lessons
 from pfncache_lab.course.exercise import Exercise, Lesson
-from pfncache_lab.course.judging import judge
+from pfncache_lab.course.judging import Verdict, judge
 from pfncache_lab.course.lab import answer_source, reference_source
 from pfncache_lab.course.sources import globals_of, source_of
 from pfncache_lab.course.trial import Trial
@@ -108,12 +108,23 @@ def test_an_answer_written_differently_passes(exercise, built, answer):
     assert verdict.kind == "passed", verdict.message
 
 
+def verdict_on(exercise: Exercise, built: dict[str, object], name: str) -> Verdict:
+    """Judge a mutant, once: some of them take seconds."""
+    kept = VERDICTS.get((id(exercise), name))
+    if kept is None:
+        answer = exercise.named(exercise.mutants[name].answer)
+        kept = VERDICTS[id(exercise), name] = judge(exercise, answer, built)
+    return kept
+
+
+VERDICTS: dict[tuple[int, str], Verdict] = {}
+
+
 @pytest.mark.parametrize(("exercise", "built", "name"), pairs("mutants"))
 def test_a_mutant_is_turned_down_in_its_own_words(exercise, built, name):
-    mutant = exercise.mutants[name]
-    verdict = judge(exercise, exercise.named(mutant.answer), built)
+    verdict = verdict_on(exercise, built, name)
     assert verdict.kind == "incorrect"
-    assert mutant.says in verdict.message
+    assert exercise.mutants[name].says in verdict.message
 
 
 @each_exercise
@@ -136,8 +147,7 @@ def test_each_mutant_has_words_of_its_own(exercise, built):
     said = [mutant.says for mutant in exercise.mutants.values()]
     assert all(len(words) > 5 for words in said)
     if exercise.check is None or not exercise.is_code:
-        answers = [exercise.named(mutant.answer) for mutant in exercise.mutants.values()]
-        said = [judge(exercise, answer, built).message for answer in answers]
+        said = [verdict_on(exercise, built, name).message for name in exercise.mutants]
         assert len(set(said)) == len(said)
     if exercise.check is None:
         assert len({mutant.says for mutant in exercise.mutants.values()}) == len(said)

@@ -219,14 +219,17 @@ def test_it_knows_what_each_spin_depends_on(spinner, pair):
     assert search_by(KnownTraces, program) == search_by(SourceDpor, program)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_it_makes_the_same_runs_of_a_random_program(seed):
-    random = program(seed)
-    try:
-        known = search_by(KnownTraces, random)
-    except CannotTell:
-        pytest.skip("its states cannot be told apart")
-    assert known == search_by(SourceDpor, random)
+def test_it_makes_the_same_runs_of_random_programs():
+    compared = 0
+    for seed in range(40):
+        random = program(seed)
+        try:
+            known = search_by(KnownTraces, random)
+        except CannotTell:
+            continue
+        assert known == search_by(SourceDpor, random), seed
+        compared += 1
+    assert compared > 20
 
 
 def test_most_steps_are_not_run(monkeypatch):

@@ -35,13 +35,22 @@ each_exercise = pytest.mark.parametrize(("exercise", "built"), WALK, ids=by_id)
 each_trial = pytest.mark.parametrize(("exercise", "built"), CODE, ids=by_id)
 
 
+def slow(exercise: Exercise) -> list[pytest.MarkDecorator]:
+    """Mark what tries wrong answers in every schedule of some programs: all together it is slow."""
+    return [pytest.mark.slow] if exercise.programs else []
+
+
 def pairs(what: str) -> list[object]:
     """List (exercise, built, value) for each value of one of its fields.
 
     An id is the same in every process, so that several can share the tests.
     """
     return [
-        pytest.param(e, built, value, id=f"{e.id}-{value if isinstance(value, str) else number}")
+        pytest.param(
+            *(e, built, value),
+            id=f"{e.id}-{value if isinstance(value, str) else number}",
+            marks=slow(e),
+        )
         for e, built in WALK
         for number, value in enumerate(getattr(e, what))
     ]
@@ -138,7 +147,9 @@ def test_there_are_enough_mutants_and_ways_to_be_right(exercise, built):
         assert len({reference_source(exercise), *right}) == 1 + len(right), "written the same way"
 
 
-@each_exercise
+@pytest.mark.parametrize(
+    ("exercise", "built"), [pytest.param(e, built, id=e.id, marks=slow(e)) for e, built in WALK]
+)
 def test_each_mutant_has_words_of_its_own(exercise, built):
     """Goal: two mistakes are told apart. Method: compare what the lesson says, or the check.
 
@@ -153,6 +164,7 @@ def test_each_mutant_has_words_of_its_own(exercise, built):
         assert len({mutant.says for mutant in exercise.mutants.values()}) == len(said)
 
 
+@pytest.mark.slow
 @each_trial
 def test_no_two_mutants_behave_alike_and_no_one_situation_catches_all(exercise, built):
     right = behaviors(exercise, exercise.reference(), built)

@@ -179,6 +179,7 @@ def call_for_ever(shared):
     call_for_ever(shared)
 
 
+@pytest.mark.slow
 def test_a_stack_that_overflows_at_another_step_is_found_and_shown():
     found = find_bug(scenario(a=call_for_ever))
     assert isinstance(found.bug, StackOverflow)

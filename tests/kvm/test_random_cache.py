@@ -100,6 +100,8 @@ from tests.kvm.cases import (
     world,
 )
 
+pytestmark = pytest.mark.slow  # all together
+
 IMAGES = {era.name: era.image({}) for era in (NOW, V5_17)}
 QUICK = settings(
     max_examples=100,

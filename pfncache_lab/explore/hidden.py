@@ -73,7 +73,7 @@ def hidden(code: CodeType, offset: int) -> Place:
     if VALUE in stack and any([item.kind == RANGE for item in stack[stack.index(VALUE) :]]):
         return Place(names, trouble=UNSEEN.format(code.co_name))  # a comprehension, half-way
     exits = tuple([item.path for item in stack if item.kind == EXIT])
-    if all([item.names for item in stack]):
+    if all([item.names for item in stack]):  # else a value on it may be that of a dead variable
         count = variables_of(code).live(offset).union(*[item.names for item in stack])
         names = tuple([name for name in names if name in count])
     return Place(names, VALUE in stack, exits, stack.count(ITERATOR))

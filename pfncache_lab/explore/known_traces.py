@@ -60,7 +60,7 @@ class KnownTraces(SourceDpor):
         run = live.end(self._observe)
         if run.bug is None and state is not None:
             self._good_ends.add(state)
-        self._plan_for(run, live.pending())
+        self._plan_for(run, live.announced())
         return run
 
     def _told(self, finished: bool) -> Run:

@@ -88,14 +88,14 @@ class Live:
         if places[number].steady and state[number].steady:
             news = self._states.news(versions)
             settled = anew or task.pending is None or self._states.stored(news)
-            watched = self._watch(task) if settled else Watch(seen.looked_at, self._asked(taken))
+            watched = self._watch(task) if settled else Watch(seen.looked_at, self._locks(taken))
             first = 2 * self._known.tasks
             changes = [(i, after[i]) for i in where if i >= first and after[i] != state[i]]
             effect = Effect(places[number], tuple(changes), news, watched, anew)
             state[number].steps.add(tuple(sorted(where)), state, effect)
         return after
 
-    def pending(self) -> Moves:
+    def announced(self) -> Moves:
         """Tell what the tasks have announced and not done."""
         return {t.index: move_of(t.pending) for t in self._tasks if t.pending is not None}
 
@@ -157,7 +157,7 @@ class Live:
     def _watch(self, task: Task) -> Watch:
         return watch_of(task, self._known.exact)
 
-    def _asked(self, taken: _Taken) -> frozenset[int]:
+    def _locks(self, taken: _Taken) -> frozenset[int]:
         return frozenset(taken.now) if self._known.exact else NOTHING
 
     def _is_in(self, state: State) -> bool:

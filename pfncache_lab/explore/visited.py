@@ -21,7 +21,7 @@ from ..sim.machine import STEP_LIMIT
 from .branch import NOBODY, Branch, Moves, Step, asleep_after
 from .budget import Budget
 from .dependency import Move, both
-from .known import Pending, State
+from .known import State
 from .livelock import Graph
 from .reductions import Reductions
 from .scenario import Observer, Run, Scenario
@@ -67,9 +67,10 @@ class VisitedStates:
         self._graph = graph
         self._budget = budget
 
-        self._walker = Walker(scenario, lockdep, look_up and not scenario.invariants)
-        self._path = self._walker.path
         self._reductions = Reductions(len(scenario.tasks))
+        look_up = look_up and not scenario.invariants
+        self._walker = Walker(scenario, lockdep, look_up, learn=self._reductions.learn)
+        self._path = self._walker.path
 
         self._numbers: dict[State, int] = {}
         self._visited: dict[int, frozenset[int]] = {}  # by state: who slept there
@@ -123,7 +124,7 @@ class VisitedStates:
                     if at_once := self._at_once(state, step):
                         step = at_once
                         continue
-                moves = self._moves(state)
+                moves = self._walker.moves(state)
                 if not moves or len(self._path) >= STEP_LIMIT:
                     if moves or self._is_new_end(state):
                         break
@@ -157,22 +158,6 @@ class VisitedStates:
 
     # -- one state -----------------------------------------------------------------------------
 
-    def _pending(self, state: State, task: int) -> Pending:
-        """Tell what a task would do here."""
-        pending = self._walker.pending(state, task)
-        if pending.move is not None:
-            self._reductions.learn(task, pending.move)
-        return pending
-
-    def _moves(self, state: State) -> Moves:
-        """Tell who can run, and what each would do."""
-        moves = {}
-        for task in range(len(self.scenario.tasks)):
-            enabled, move = self._pending(state, task)
-            if enabled and move is not None:
-                moves[task] = move
-        return moves
-
     def _at_once(self, state: State, step: Step) -> Step | None:
         """Return the next step of the task that took this one, if it need not be waited with.
 
@@ -182,7 +167,7 @@ class VisitedStates:
         if not self._reduce or len(self._path) >= STEP_LIMIT:
             return None
         task, before, enters = step
-        enabled, move = self._pending(state, task)
+        enabled, move = self._walker.pending(state, task)
         if not enabled or move is None:
             return None
         if self._reductions.cannot_matter(task, move):

@@ -8,8 +8,11 @@ known must there be a run that has come as far.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from ..sim import LockDep
 from .branch import Moves
+from .dependency import Move
 from .known import Known, Pending, State
 from .live import Live
 from .scenario import Scenario
@@ -28,10 +31,12 @@ class Walker:
         lockdep: LockDep | None = None,
         look_up: bool = True,
         exact: bool = False,
+        learn: Callable[[int, Move], None] | None = None,
     ) -> None:
         """Prepare to walk; without `look_up`, every step is run.
 
-        With `exact`, it can be asked on which objects a spin depends.
+        With `exact`, it can be asked on which objects a spin depends. It tells `learn` what each
+        task would do, wherever it is asked, of those as well who have to wait.
         """
         self.known = Known(len(scenario.tasks), exact)
         self.path: list[int] = []
@@ -39,6 +44,7 @@ class Walker:
         self._scenario = scenario
         self._lockdep = lockdep
         self._look_up = look_up
+        self._learn = learn
         self._live: Live | None = None
 
     def start(self) -> State | None:
@@ -51,6 +57,8 @@ class Walker:
         """Tell what a task would do here. May raise CutShort."""
         place = state[task]
         pending: Pending = place.pending or place.views.find(state) or self._look(state, task)
+        if self._learn is not None and pending.move is not None:
+            self._learn(task, pending.move)
         return pending
 
     def moves(self, state: State) -> Moves:

@@ -12,6 +12,8 @@ from . import machine, weak
 from .cell import Cell
 from .lock import Lock
 from .machine import Task
+from .memory import Struct
+from .named import Named
 from .op import Op
 from .sleeping import might_sleep
 from .variables import variables_of
@@ -111,7 +113,8 @@ class Turn(NamedTuple):
     offset: int
     """Where that is in its code."""
     values: tuple[object, ...]
-    """The numbers and texts in the variables. Other values are shared, or made anew each time."""
+    """The numbers, texts and simulated objects in the variables; of a walk along a list that is how
+    far it has come. Other values may be made anew each time and mean the same."""
     counts: bool
     """Whether it is a `for`: what it carries over is only how far it has come."""
 
@@ -128,7 +131,7 @@ class Turn(NamedTuple):
             return None
         variables = frame.f_locals
         values = [variables.get(name) for name in loop.carries]
-        compared = [value if isinstance(value, int | str) else None for value in values]
+        compared = [value if isinstance(value, _COMPARED) else None for value in values]
         return cls(frame, frame.f_lasti, tuple(compared), loop.counts)
 
     def is_news_after(self, before: Turn | None) -> bool:
@@ -136,6 +139,9 @@ class Turn(NamedTuple):
         if before is None or before.frame is not self.frame or before.offset != self.offset:
             return not self.counts
         return before.values != self.values
+
+
+_COMPARED = (int, str, Struct, Named)
 
 
 def _gives_up() -> bool:

@@ -1,5 +1,7 @@
 """Loops that wait: what counts as progress, and what wakes them."""
 
+from typing import Any
+
 import pytest
 
 from pfncache_lab import sim
@@ -90,6 +92,35 @@ def until_two_loads_agree(s):
     while (now := s.seq) != before:
         before = now
         cpu_relax()
+
+
+class Node(Struct):
+    next: Any = marked(None)
+
+
+class List(State):
+    first: Any = marked(None)
+
+
+def make_list():
+    s = List()
+    s.first = Node()
+    s.first.next = Node()
+    s.first.next.next = Node()
+    return s
+
+
+def walks_a_list(s):
+    node = s.first
+    while node is not None:
+        node = node.next
+        cond_resched()
+
+
+@pytest.mark.parametrize("strategy", ["auto", "traces", "states"])
+def test_a_walk_along_a_list_is_no_livelock(strategy):
+    report = check(Scenario("walk", make_list, {"a": walks_a_list, "b": nothing}), strategy)
+    assert report.passed, report
 
 
 def a_few_times(s):

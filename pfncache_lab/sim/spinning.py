@@ -88,6 +88,8 @@ class Spin(Op):
         return "spin"
 
     def past(self, result: object) -> str:
+        if self.moved_on:
+            return "spin → no wait, for the next round may differ"
         if self.woken is None:
             return "spin → no wait, after progress of its own"
         changed = [

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pfncache_lab import sim
-from pfncache_lab.explore import Condition, Scenario, check
+from pfncache_lab.explore import Condition, Scenario, check, replay
 from pfncache_lab.sim import (
     READ_ONCE,
     Struct,
@@ -121,6 +121,12 @@ def walks_a_list(s):
 def test_a_walk_along_a_list_is_no_livelock(strategy):
     report = check(Scenario("walk", make_list, {"a": walks_a_list, "b": nothing}), strategy)
     assert report.passed, report
+
+
+def test_a_loop_that_gives_up_has_made_no_progress():
+    trace = replay(Scenario("spin", State, {"a": gives_up}), "aa").trace
+    assert trace is not None
+    assert trace.events[1].text == "spin → no wait, for the next round may differ"
 
 
 def a_few_times(s):
